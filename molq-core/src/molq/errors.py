@@ -1,0 +1,153 @@
+"""The errors that molq raises. Each carries the facts of its sentence as fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molq.job_state import JobState
+
+
+class MolqError(Exception):
+    """The base of every error that molq raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a copy, or another process, have the error with its fields: by default only the message would travel."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[MolqError], args: tuple[Any, ...], fields: dict[str, Any]) -> MolqError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
+
+class ConfigError(MolqError):
+    """A setting of a ``Submitor``, a profile or a request cannot be used."""
+
+
+class OptionsTypeError(ConfigError, TypeError):
+    """``scheduler_options`` are of another scheduler's class."""
+
+
+class BackendError(ConfigError):
+    """A scheduler's backend is missing, cannot be loaded or broke the contract.
+
+    Attributes:
+        scheduler: the name of the scheduler that was asked for.
+        distribution: the installed package and version at fault, where there is one.
+    """
+
+    def __init__(self, message: str, *, scheduler: str, distribution: str | None = None) -> None:
+        super().__init__(message)
+        self.scheduler = scheduler
+        self.distribution = distribution
+
+
+class UnsupportedFieldsError(ConfigError):
+    """A request uses fields that the scheduler cannot express.
+
+    Attributes:
+        scheduler: the name of the scheduler.
+        fields: the names of the fields, in the order of the reference.
+    """
+
+    def __init__(self, message: str, *, scheduler: str, fields: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.scheduler = scheduler
+        self.fields = fields
+
+
+class SubmitError(MolqError):
+    """The job was surely not submitted.
+
+    Attributes:
+        job_id: the job's id, if it was recorded.
+        scheduler: the name of the scheduler.
+        reply: the scheduler's own words, if it said any.
+    """
+
+    def __init__(self, message: str, *, scheduler: str, job_id: str | None = None, reply: str | None = None) -> None:
+        super().__init__(message)
+        self.scheduler = scheduler
+        self.job_id = job_id
+        self.reply = reply
+
+
+class CommandError(MolqError, ValueError):
+    """What should be run is specified wrongly."""
+
+
+class ScriptError(MolqError):
+    """The script's path is invalid, or the job's files cannot be prepared.
+
+    Attributes:
+        path: the file or folder in question.
+    """
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class SchedulerError(MolqError):
+    """The scheduler could not be asked, or did not do what it was asked to."""
+
+
+class CommandFailedError(SchedulerError):
+    """A scheduler's program could not be run, failed or took too long.
+
+    Attributes:
+        argv: the command.
+        exit_code: its exit code; None if it did not start or did not end in time.
+        stderr: what it wrote on standard error.
+    """
+
+    def __init__(self, message: str, *, argv: tuple[str, ...], exit_code: int | None = None, stderr: str = "") -> None:
+        super().__init__(message)
+        self.argv = argv
+        self.exit_code = exit_code
+        self.stderr = stderr
+
+
+class JobNotFoundError(MolqError, LookupError):
+    """There is no such job, or a shortened id fits several.
+
+    Attributes:
+        job_id: the id that was asked for.
+        candidates: the ids that fit, if there are several.
+    """
+
+    def __init__(self, message: str, *, job_id: str, candidates: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.candidates = tuple(candidates)
+
+
+class MolqTimeoutError(MolqError, TimeoutError):
+    """Jobs were still active when the time to wait for them was over. The jobs go on.
+
+    Attributes:
+        timeout: the seconds that were waited.
+        active: the jobs that are still active, with the state of each.
+    """
+
+    def __init__(self, message: str, *, timeout: float, active: Mapping[str, JobState]) -> None:
+        super().__init__(message)
+        self.timeout = timeout
+        self.active = dict(active)
+
+
+class StoreError(MolqError):
+    """The database of jobs cannot be read or written. Nothing in it was changed.
+
+    Attributes:
+        path: the database file.
+    """
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
