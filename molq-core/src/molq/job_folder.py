@@ -1,0 +1,266 @@
+"""One job's own folder: made safely, and read as evidence."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+from molq.backend import CommandReply
+from molq.errors import ScriptError
+from molq.job_script import CLAIM, ENVIRONMENT, EXIT, PAYLOAD, START
+
+SCRIPT = "job.sh"
+STDOUT = "stdout.log"
+STDERR = "stderr.log"
+SUBMIT_LOCK = "submit.lock"
+SUBMIT_OUT = "submit.out"
+SUBMIT_ERR = "submit.err"
+SUBMIT_CODE = "submit.exit"
+MANIFEST = "manifest.json"
+
+_EXIT = re.compile(rb"(\d{1,3})(?: ([^\n]*))?\n")
+_START = re.compile(rb"(\S+) (\d{1,18}) (\S+) (\d{1,9})\n")
+_SUBMIT_CODE = re.compile(rb"(-?\d{1,9})\n")
+_LONGEST = 64 * 1024
+
+
+@attrs.frozen
+class ExitFile:
+    """The command ended.
+
+    Attributes:
+        code: its exit code as a shell reports it.
+        at: when, in seconds since the epoch.
+        reason: why the script could not run the command, if it could not.
+    """
+
+    code: int
+    at: float
+    reason: str | None = None
+
+
+@attrs.frozen
+class StartFile:
+    """The script started.
+
+    Attributes:
+        scheduler_job_id: the id under which it runs.
+        pid: its process.
+        host: the machine.
+        restarts: how often the scheduler had started it before.
+        at: when, in seconds since the epoch.
+    """
+
+    scheduler_job_id: str
+    pid: int
+    host: str
+    restarts: int
+    at: float
+
+
+@attrs.frozen
+class JobPlace:
+    """Where job folders are made: a root that the user chose, and molq's own folders below it.
+
+    Attributes:
+        root: the working directory, which must exist, or the user's jobs_dir, which is made.
+        parts: molq's own folders below it.
+    """
+
+    root: Path
+    parts: tuple[str, ...] = ()
+
+    @classmethod
+    def choose(cls, jobs_dir: str | os.PathLike[str] | None, cwd: Path) -> JobPlace:
+        """Return ``jobs_dir``, or by default ``.molq/jobs`` in the working directory."""
+        if jobs_dir is None:
+            return cls(cwd, (".molq", "jobs"))
+        return cls(Path(os.path.abspath(Path(jobs_dir).expanduser())))
+
+    @property
+    def path(self) -> Path:
+        """The folder of job folders."""
+        return self.root.joinpath(*self.parts)
+
+
+@attrs.frozen
+class JobFolder:
+    """The folder of one job's own files; nobody but its user can enter it."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, place: JobPlace, job_id: str, now: float) -> JobFolder:
+        """Make the folder of a job, which must be new, with its manifest.
+
+        Raises:
+            ScriptError: it cannot be made, or a folder on the way belongs to somebody else.
+        """
+        folder = cls(place.path / job_id)
+        try:
+            descriptor = _open_place(place)
+            try:
+                os.mkdir(job_id, 0o700, dir_fd=descriptor)
+                os.chmod(job_id, 0o700, dir_fd=descriptor)
+            finally:
+                os.close(descriptor)
+            manifest = {"job_id": job_id, "uid": os.getuid(), "created_at": now}
+            folder.write(MANIFEST, json.dumps(manifest).encode() + b"\n")
+        except OSError as error:
+            raise ScriptError(
+                f"cannot make the job's folder {str(folder.path)!r}: {error.strerror}; "
+                "choose a place that you may write with jobs_dir",
+                path=folder.path,
+            ) from error
+        return folder
+
+    def write(self, name: str, content: bytes, *, mode: int = 0o600, sync: bool = False) -> Path:
+        """Write a new file into the folder, on disk when this returns if ``sync``."""
+        path = self.path / name
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(content)
+            file.flush()
+            if sync:
+                os.fsync(descriptor)
+        return path
+
+    def discard(self) -> None:
+        """Delete the folder of a job that was never recorded. Nothing else than molq's own new files may be in it."""
+        with suppress(OSError):
+            for name in (MANIFEST, ENVIRONMENT, PAYLOAD, SCRIPT, SUBMIT_LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
+
+    @contextmanager
+    def submit_lock(self) -> Iterator[int]:
+        """Hold the lock that says that a submission is under way; give its descriptor to the command that submits.
+
+        Raises:
+            ScriptError: the lock's file cannot be made, or the file system knows no locks.
+        """
+        try:
+            descriptor = os.open(self.path / SUBMIT_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._cannot_lock(error) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError as error:
+                raise self._cannot_lock(error) from error
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def submission_is_under_way(self) -> bool:
+        """Tell whether this job's submitter, or the command it started, still lives."""
+        try:
+            descriptor = os.open(self.path / SUBMIT_LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # the file system knows no locks
+            return False
+        finally:
+            os.close(descriptor)
+        return False
+
+    def read_submit_reply(self) -> CommandReply | None:
+        """Return what the submit command answered, as far as it is on disk."""
+        out = self._read(SUBMIT_OUT)
+        if out is None:
+            return None
+        error, code = self._read(SUBMIT_ERR), self._read(SUBMIT_CODE)
+        number = _SUBMIT_CODE.fullmatch(code[0]) if code else None
+        return CommandReply(
+            exit_code=int(number[1]) if number else None,
+            stdout=out[0].decode(errors="replace"),
+            stderr=error[0].decode(errors="replace") if error else "",
+        )
+
+    def read_exit(self, element: int | None = None) -> ExitFile | None:
+        """Return how the command ended, if that is written."""
+        found = self._read(EXIT if element is None else f"{EXIT}.{element}")
+        match = _EXIT.fullmatch(found[0]) if found else None
+        if not found or not match:
+            return None
+        reason = match[2].decode(errors="replace") if match[2] else None
+        return ExitFile(code=int(match[1]), at=found[1], reason=reason)
+
+    def read_start(self, element: int | None = None) -> StartFile | None:
+        """Return where and as what the script started, if it did."""
+        found = self._read(START if element is None else f"{START}.{element}")
+        match = _START.fullmatch(found[0]) if found else None
+        if not found or not match:
+            return None
+        run, pid, host, restarts = (group.decode(errors="replace") for group in match.groups())
+        return StartFile(scheduler_job_id=run, pid=int(pid), host=host, restarts=int(restarts), at=found[1])
+
+    def read_claim(self) -> str | None:
+        """Return the scheduler's id of the run that has claimed the job."""
+        with suppress(OSError):
+            return os.readlink(self.path / CLAIM)
+        return None
+
+    def has_ended(self) -> bool:
+        """Tell cheaply whether there may be an exit file."""
+        return os.path.exists(f"{self.path}/{EXIT}")
+
+    def _cannot_lock(self, error: OSError) -> ScriptError:
+        return ScriptError(
+            f"cannot lock the job's folder {str(self.path)!r}: {error.strerror}; "
+            "choose a place on another file system with jobs_dir",
+            path=self.path,
+        )
+
+    def _read(self, name: str) -> tuple[bytes, float] | None:
+        try:
+            descriptor = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(descriptor)
+            return (os.read(descriptor, _LONGEST), status.st_mtime) if stat.S_ISREG(status.st_mode) else None
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+
+
+def _open_place(place: JobPlace) -> int:
+    """Return a descriptor of the folder of job folders, making what is missing.
+
+    In molq's own folders below the root, links and other users' folders are refused.
+    """
+    if not place.parts:
+        place.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(place.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in place.parts:
+        with suppress(FileExistsError):
+            os.mkdir(part, 0o700, dir_fd=descriptor)
+        try:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+        owner = os.fstat(descriptor).st_uid
+        if owner != os.getuid():
+            os.close(descriptor)
+            raise ScriptError(
+                f"the folder {str(place.root / part)!r} belongs to another user (uid {owner}); "
+                "choose another place with jobs_dir",
+                path=place.path,
+            )
+    return descriptor
