@@ -1,0 +1,6 @@
+"""The database of jobs. Nothing outside this package knows SQL."""
+
+from molq.store.job_store import JobStore
+from molq.store.leases import ClusterHealth, Lease
+
+__all__ = ["ClusterHealth", "JobStore", "Lease"]

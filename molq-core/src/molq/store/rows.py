@@ -1,0 +1,161 @@
+"""Turn rows into records and back; the one place that knows which columns make which value."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from molq.job_state import JobState
+from molq.records import JobDependency, JobRecord, StatusTransition
+from molq.tracking import TrackedJob
+
+_log = logging.getLogger("molq.store")
+
+RECORD_FIELDS = tuple(field.name for field in attrs.fields(JobRecord))
+TRACKED_FIELDS = tuple(field.name for field in attrs.fields(TrackedJob))
+_CONSTANT_FIELDS = frozenset(
+    {"job_id", "cluster_name", "scheduler", "revision", "job_dir", "created_at", "time_limit", "is_array"}
+)
+CHANGING_FIELDS = tuple(name for name in TRACKED_FIELDS if name not in _CONSTANT_FIELDS)
+
+RECORD_COLUMNS = ", ".join(RECORD_FIELDS)
+TRACKED_COLUMNS = ", ".join(TRACKED_FIELDS)
+
+_STATES = {state.value: state for state in JobState}
+
+# SQLite lets a column hold values of any type, so a file that others have edited may surprise.
+_TEXT = frozenset({str, bytes})
+_NUMBER = frozenset({int, float})
+_NOTHING = frozenset({type(None)})
+_TYPES: dict[str, frozenset[type]] = {
+    "str": _TEXT,
+    "str | None": _TEXT | _NOTHING,
+    "int": frozenset({int}),
+    "int | None": frozenset({int}) | _NOTHING,
+    "float": _NUMBER,
+    "float | None": _NUMBER | _NOTHING,
+    "bool": frozenset({int}),
+    "JobState": frozenset({str}),
+    "dict[str, str]": frozenset({str}),
+}
+_ALLOWED = {
+    RECORD_FIELDS: tuple(_TYPES[str(field.type)] for field in attrs.fields(JobRecord)),
+    TRACKED_FIELDS: tuple(_TYPES[str(field.type)] for field in attrs.fields(TrackedJob)),
+}
+
+
+def to_columns(value: JobRecord | TrackedJob) -> dict[str, Any]:
+    """Return a value's fields as SQLite takes them."""
+    columns = {field.name: as_column(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    columns["state"] = value.state.value
+    if "metadata" in columns:
+        columns["metadata"] = json.dumps(columns["metadata"])
+    return columns
+
+
+def as_column(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+    """Return a value as SQLite takes it: a path that is not UTF-8 is no text to it, so that one is kept as bytes."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode(errors="surrogatepass")
+    return value
+
+
+def records(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobRecord]:
+    """Return the records in rows of ``RECORD_COLUMNS``. A row that cannot be read is logged and left out."""
+    for row in rows:
+        fields = _fields(RECORD_FIELDS, row)
+        if fields is None:
+            continue
+        try:
+            metadata = json.loads(fields["metadata"])
+        except ValueError:
+            metadata = None
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            _log.warning("the metadata of job %r cannot be read: %r", fields["job_id"], fields["metadata"])
+            continue
+        yield JobRecord(**{**fields, "metadata": metadata})
+
+
+def tracked_jobs(rows: Iterable[tuple[Any, ...]]) -> Iterator[TrackedJob]:
+    """Return the jobs in rows of ``TRACKED_COLUMNS``; an unreadable one is logged and left out."""
+    for row in rows:
+        fields = _fields(TRACKED_FIELDS, row)
+        if fields is not None:
+            fields["is_array"] = bool(fields["is_array"])
+            yield TrackedJob(**fields)
+
+
+def states(rows: Iterable[tuple[str, object]]) -> dict[str, JobState]:
+    """Return the states in rows of (job_id, state), without those that molq does not know."""
+    return {job_id: _STATES[state] for job_id, state in rows if isinstance(state, str) and state in _STATES}
+
+
+def transitions(rows: Iterable[tuple[Any, ...]]) -> Iterator[StatusTransition]:
+    """Return the transitions in rows of (job_id, old_state, new_state, timestamp, reason)."""
+    for _, transition in numbered_transitions((0, *row) for row in rows):
+        yield transition
+
+
+def numbered_transitions(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, StatusTransition]]:
+    """Return transitions with their numbers, which come first in each row; an unreadable one is logged and left out."""
+    for number, job_id, old, new, timestamp, reason in rows:
+        try:
+            states = (None if old is None else JobState(old), JobState(new))
+        except ValueError:
+            _log.warning("transition %s of job %r cannot be read: from %r to %r", number, job_id, old, new)
+            continue
+        yield number, StatusTransition(_as_text(job_id), *states, timestamp, _as_text(reason))
+
+
+def dependencies(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobDependency]:
+    """Return the edges in rows of (job_id, dependency_job_id, dependency_type, scheduler_dependency)."""
+    for row in rows:
+        yield JobDependency(*row)
+
+
+def changed_columns(old: TrackedJob, new: TrackedJob) -> dict[str, Any]:
+    """Return the columns in which ``new`` differs from ``old``."""
+    columns = to_columns(new)
+    before = to_columns(old)
+    return {name: columns[name] for name in CHANGING_FIELDS if columns[name] != before[name]}
+
+
+def _fields(names: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any] | None:
+    """Return a row as fields, or None if they cannot be those of a value."""
+    types = tuple(map(type, row))
+    fields = dict(zip(names, row, strict=True))
+    state = _STATES.get(fields["state"])
+    wrong = _wrong_field(names, types) or ("state" if state is None else None)
+    if wrong is not None:
+        _log.warning("the row of job %r cannot be read: its %s is %r", fields["job_id"], wrong, fields[wrong])
+        return None
+    if bytes in types:
+        fields = {name: _as_text(value) for name, value in fields.items()}
+    fields["state"] = state
+    return fields
+
+
+# Rows come in few combinations of types, so most are judged by one look-up.
+@functools.lru_cache(maxsize=1024)
+def _wrong_field(names: tuple[str, ...], types: tuple[type, ...]) -> str | None:
+    for name, found, allowed in zip(names, types, _ALLOWED[names], strict=True):
+        if found not in allowed:
+            return name
+    return None
+
+
+def _as_text(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode(errors="surrogatepass")
+    except UnicodeDecodeError:
+        return value.decode(errors="replace")
