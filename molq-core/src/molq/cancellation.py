@@ -1,0 +1,56 @@
+"""Cancel one job: the request is recorded, the scheduler is asked, and the state follows from evidence."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from molq.backend import SchedulerError
+from molq.errors import BackendError
+from molq.polling import Poller, as_submitted
+from molq.tracking import TrackedJob
+
+
+def cancel(poller: Poller, job_id: str) -> None:
+    """Ask for the end of a job. A job that is over stays what it is.
+
+    A job whose submission is not yet confirmed is cancelled as soon as it turns up in the scheduler.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        SchedulerError: the scheduler refused or could not be asked; the job stays what it was.
+    """
+    store = poller.store
+    job = store.request_cancel(job_id, poller.clock())
+    if job.state.is_terminal or job.scheduler_job_id is None:
+        return
+    try:
+        refusal = _ask(poller, job)
+    except (SchedulerError, BackendError):
+        _withdraw(poller, job_id)
+        raise
+    if refusal is None:
+        store.settle_cancel(job_id, poller.clock())
+    with suppress(SchedulerError, BackendError):  # a look that fails is recorded, and says nothing about the cancel
+        poller.refresh()
+    if refusal is not None and _withdraw(poller, job_id):
+        raise SchedulerError(
+            f"{poller.backend.description.label} refused to cancel job {job.scheduler_job_id} "
+            f"(molq's {job_id}): {refusal}"
+        )
+
+
+def _ask(poller: Poller, job: TrackedJob) -> str | None:
+    """Ask the scheduler; return why it refused, or None if it accepted."""
+    if poller.is_a_strangers(job):
+        return "another job has this id by now, and was left alone"
+    receipts = poller.backend.cancel_jobs((as_submitted(job),), poller.options, poller.commands)
+    return None if receipts[0].accepted else receipts[0].reason or "it gave no reason"
+
+
+def _withdraw(poller: Poller, job_id: str) -> bool:
+    """Take the request back, and tell whether it was still open: the job is active, and no other request was accepted."""
+    job = poller.store.tracked_job(job_id)
+    if job.state.is_terminal or job.cancel_accepted_at is not None:
+        return False
+    poller.store.settle_cancel(job_id, None)
+    return True

@@ -1,0 +1,63 @@
+"""A handle on one submitted job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from molq.job_state import JobState
+from molq.records import JobRecord
+
+if TYPE_CHECKING:
+    from molq.submitor import Submitor
+
+
+class JobHandle:
+    """Follows one job; returned by ``Submitor.submit``.
+
+    Attributes:
+        job_id: molq's id of the job.
+        cluster_name: the cluster it was submitted to.
+        scheduler: the scheduler's name.
+    """
+
+    def __init__(self, submitor: Submitor, record: JobRecord) -> None:
+        self._submitor = submitor
+        self.job_id = record.root_job_id
+        self.cluster_name = record.cluster_name
+        self.scheduler = record.scheduler
+
+    def __repr__(self) -> str:
+        return f"<JobHandle {self.job_id} on {self.cluster_name} ({self.scheduler})>"
+
+    @property
+    def scheduler_job_id(self) -> str | None:
+        """The scheduler's id; None until it is known."""
+        return self._submitor.get(self.job_id).scheduler_job_id
+
+    def status(self) -> JobState:
+        """Return the state as the store has it. The scheduler is not asked; ``refresh`` and ``wait`` do that."""
+        return self._submitor.get(self.job_id).state
+
+    def refresh(self) -> JobHandle:
+        """Ask the scheduler about the cluster's jobs, and return this handle.
+
+        Raises:
+            SchedulerError: it could not be asked; the state stays what it was.
+        """
+        self._submitor.refresh()
+        return self
+
+    def wait(self, timeout: float | None = None) -> JobRecord:
+        """Return the job's record when it is over, however it ended.
+
+        Args:
+            timeout: seconds to wait at most; without end by default.
+
+        Raises:
+            MolqTimeoutError: it is still active. It goes on.
+        """
+        return self._submitor.watch([self.job_id], timeout=timeout)[0]
+
+    def cancel(self) -> None:
+        """Ask the scheduler to end the job; see ``Submitor.cancel``."""
+        self._submitor.cancel(self.job_id)

@@ -1,0 +1,309 @@
+"""Gather evidence about a cluster's jobs and write down what follows from it."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+
+import attrs
+
+from molq.backend import Commands, JobReport, PollAnswer, SchedulerError, SchedulerOptions, SubmittedJob
+from molq.errors import BackendError
+from molq.job_folder import JobFolder
+from molq.job_state import JobState
+from molq.loaded_backend import Backend
+from molq.pacing import next_poll_at
+from molq.reconciliation import Answer, Evidence, decide, wants_a_poll
+from molq.recovery import Recovery
+from molq.store import ClusterHealth, JobStore, Lease
+from molq.tracking import Change, TrackedJob
+
+_log = logging.getLogger("molq")
+
+_LEASE_WAIT_SECONDS = 0.02
+
+
+@attrs.frozen(kw_only=True)
+class Poller:
+    """Looks at the files of jobs, and asks the scheduler when this process holds the lease.
+
+    Attributes:
+        store: where jobs are recorded.
+        backend: the scheduler.
+        options: the backend's options.
+        commands: runs the scheduler's programs.
+        cluster_name: the cluster.
+        clock: returns seconds since the epoch.
+        sleep: waits for some seconds.
+    """
+
+    store: JobStore
+    backend: Backend
+    options: SchedulerOptions
+    commands: Commands
+    cluster_name: str
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    _warned: set[str] = attrs.field(factory=set, init=False)
+    _own_polls: deque[float] = attrs.field(factory=lambda: deque(maxlen=1), init=False)
+
+    @property
+    def scheduler(self) -> str:
+        """The scheduler's name."""
+        return self.backend.scheduler
+
+    def look(self, jobs: Iterable[TrackedJob]) -> bool:
+        """Learn what the files of active jobs tell, without asking the scheduler.
+
+        Returns:
+            Whether a job has ended in a way that the scheduler should be asked about soon.
+        """
+        changes, in_a_hurry, now = [], False, self.clock()
+        for job in jobs:
+            if job.state.is_terminal or job.is_array:
+                continue
+            folder = JobFolder(Path(job.job_dir))
+            if job.scheduler_job_id is None:
+                # Its script runs, so a poll can adopt it.
+                in_a_hurry = in_a_hurry or folder.read_claim() is not None
+                continue
+            if job.state is JobState.RUNNING and job.started_at is not None and not folder.has_ended():
+                continue
+            evidence = _evidence_on_disk(job, Answer.NOT_ASKED)
+            in_a_hurry = in_a_hurry or wants_a_poll(job, evidence, now)
+            change = decide(job, evidence, now)
+            if change is not None:
+                changes.append(change)
+        self.store.apply(changes, now)
+        return in_a_hurry
+
+    def poll_is_due(self, *, in_a_hurry: bool = False) -> bool:
+        """Tell whether the scheduler should be asked again by now."""
+        youngest = self.store.newest_submission(self.cluster_name, self.scheduler)
+        if youngest is None:
+            return False
+        health, now = self._health(), self.clock()
+        description = self.backend.description
+        if health.asked_at is not None and health.asked_at > now + description.longest_poll:
+            # This clock was set back, or another machine's is ahead: this process then paces itself.
+            return not self._own_polls or not 0 <= now - self._own_polls[-1] < description.longest_poll
+        if youngest > now:
+            youngest = now - description.shortest_poll
+        return now >= next_poll_at(description, health, youngest, in_a_hurry=in_a_hurry)
+
+    def refresh(self) -> None:
+        """Ask the scheduler now, or wait for the answer to a question that another process asks meanwhile.
+
+        Raises:
+            SchedulerError: it could not be asked; no job was changed by that, and the failure is recorded.
+        """
+        answered_at, answers = self._health().answered_at, 0
+        while (lease := self._take_lease()) is None:
+            self.sleep(_LEASE_WAIT_SECONDS)
+            newest = self._health().answered_at
+            if newest != answered_at:
+                answered_at, answers = newest, answers + 1
+            if answers == 2:  # the question behind the first answer may be older than this call
+                return
+        self._poll(lease)
+
+    def poll_quietly(self) -> None:
+        """Ask the scheduler unless another process is doing so. A failure is recorded and logged, and not raised."""
+        lease = self._take_lease()
+        if lease is None:
+            return
+        try:
+            self._poll(lease)
+        except (SchedulerError, BackendError) as error:
+            self._warn_once("poll", f"the scheduler could not be asked: {error}")
+
+    def is_a_strangers(self, job: TrackedJob) -> bool:
+        """Ask the scheduler whether it has another job under the id of this one: schedulers reuse ids.
+
+        Raises:
+            SchedulerError: it could not be asked.
+        """
+        answer = self.backend.poll_jobs((as_submitted(job),), self.options, self.commands)
+        return any(_is_tagged_otherwise(job, report) for report in answer.reports)
+
+    def _health(self) -> ClusterHealth:
+        return self.store.leases.health(self.cluster_name, self.scheduler)
+
+    def _take_lease(self) -> Lease | None:
+        return self.store.leases.take(self.cluster_name, self.scheduler, self.clock())
+
+    def _poll(self, lease: Lease) -> None:
+        failure: str | None = "the poll was interrupted"
+        asked = False
+        try:
+            jobs = self.store.open_jobs(self.cluster_name, self.scheduler, self.clock())
+            asked = bool(jobs)
+            self._ask(jobs, lease)
+            failure = None
+            self._warned.discard("poll")
+        except (SchedulerError, BackendError) as error:
+            failure = str(error)
+            raise
+        finally:
+            now = self.clock()
+            self._own_polls.append(now)
+            self.store.leases.give_back(lease, now, failure=failure, asked=asked)
+
+    def _ask(self, jobs: Sequence[TrackedJob], lease: Lease) -> None:
+        trouble = self._recover(jobs)
+        if any(job.scheduler_job_id is None for job in jobs):
+            jobs = self.store.open_jobs(self.cluster_name, self.scheduler, self.clock())
+        known = [job for job in jobs if job.scheduler_job_id is not None]
+        if known:
+            strangers = self._ask_about(known, lease)
+            self._carry_out_cancels([job for job in known if job.job_id not in strangers], lease)
+        elif trouble is not None:
+            raise trouble
+
+    def _recover(self, jobs: Sequence[TrackedJob]) -> SchedulerError | BackendError | None:
+        """Adopt jobs that have no id; return what went wrong, which must not keep the others from being asked about."""
+        orphans = [job for job in jobs if job.scheduler_job_id is None and not job.state.is_terminal]
+        if not orphans:
+            return None
+        recovery = Recovery(
+            store=self.store, backend=self.backend, options=self.options, commands=self.commands, clock=self.clock
+        )
+        try:
+            recovery.recover(orphans)
+        except (SchedulerError, BackendError) as error:
+            self._warn_once("find", f"the scheduler could not be searched for unconfirmed jobs: {error}")
+            return error
+        return None
+
+    def _ask_about(self, jobs: Sequence[TrackedJob], lease: Lease) -> set[str]:
+        """Ask about jobs, write down what follows, and return those whose ids are by now other jobs'."""
+        # If an id was reused, a report without a tag can only be about the newest job that got it.
+        newest = {job.scheduler_job_id: job for job in jobs}
+        asked_at = self.clock()  # patience counts from the question: this process may be suspended before the answer
+        try:
+            answer = self.backend.poll_jobs(
+                tuple(as_submitted(job) for job in newest.values()), self.options, self.commands
+            )
+        except (SchedulerError, BackendError):
+            nothing = PollAnswer(reports=(), unanswered=frozenset(id_ for id_ in newest if id_ is not None))
+            self._settle([(job, None) for job in jobs], nothing, asked_at, lease)
+            raise
+        reports = {report.scheduler_job_id: report for report in answer.reports}
+        pairs, strangers = [], set()
+        for job in jobs:
+            report = reports.get(job.scheduler_job_id or "")
+            is_older = report is not None and report.tag is None and newest[job.scheduler_job_id] is not job
+            if report is not None and (is_older or _is_tagged_otherwise(job, report)):
+                strangers.add(job.job_id)
+            pairs.append((job, report))
+        self._settle(pairs, answer, asked_at, lease, strangers)
+        return strangers
+
+    def _settle(
+        self,
+        pairs: Iterable[tuple[TrackedJob, JobReport | None]],
+        answer: PollAnswer,
+        now: float,
+        lease: Lease,
+        strangers: Collection[str] = (),
+    ) -> None:
+        counts_restarts = self.backend.description.restart_count_variable is not None
+        changes: list[Change] = []
+        for job, given in pairs:
+            report = None if job.job_id in strangers else given
+            if report is not None:
+                if report.state is None:
+                    self._warn_once(
+                        report.native_state, f"{report.native_state!r} is a state that molq does not know"
+                    )
+                if report.restarts and not counts_restarts:
+                    # The job's script then counts its own starts, and the two counts may differ.
+                    report = attrs.evolve(report, restarts=0)
+                if _says_nothing_new(job, report):
+                    continue
+                evidence = _evidence_on_disk(job, Answer.REPORTED, report)
+            elif job.scheduler_job_id in answer.unanswered:
+                evidence = _evidence_on_disk(job, Answer.UNANSWERED)
+            else:
+                evidence = attrs.evolve(_evidence_on_disk(job, Answer.ABSENT), is_taken=job.job_id in strangers)
+            change = decide(job, evidence, now)
+            if change is not None:
+                changes.append(change)
+        self.store.apply(changes, self.clock(), lease)
+
+    def _carry_out_cancels(self, jobs: Sequence[TrackedJob], lease: Lease) -> None:
+        """Cancel what somebody asked to cancel before there was an id, or before their process died."""
+        wanted = [job.job_id for job in jobs if _is_to_be_cancelled(job)]
+        waiting = [job for job in self.store.tracked_jobs(wanted) if _is_to_be_cancelled(job)]
+        if not waiting:
+            return
+        try:
+            receipts = self.backend.cancel_jobs(
+                tuple(as_submitted(job) for job in waiting), self.options, self.commands
+            )
+        except (SchedulerError, BackendError) as error:
+            self._warn_once("cancel", f"jobs could not be cancelled, which will be tried again: {error}")
+            return
+        refusals = {receipt.scheduler_job_id: receipt for receipt in receipts if not receipt.accepted}
+        for job in waiting:
+            if job.scheduler_job_id not in refusals:
+                self.store.settle_cancel(job.job_id, self.clock())
+        waiting = self.store.tracked_jobs([job.job_id for job in waiting])
+        self._ask_about(waiting, lease)
+        for job in self.store.tracked_jobs([job.job_id for job in waiting]):
+            refusal = refusals.get(job.scheduler_job_id or "")
+            if refusal is not None and _is_to_be_cancelled(job):
+                self.store.settle_cancel(job.job_id, None)
+                self._warn_once(
+                    f"refused {job.job_id}", f"the scheduler refused to cancel job {job.job_id}: {refusal.reason}"
+                )
+
+    def _warn_once(self, key: str, sentence: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            _log.warning("%s (%s): %s", self.cluster_name, self.scheduler, sentence)
+
+
+def as_submitted(job: TrackedJob) -> SubmittedJob:
+    """Return a job as backends know it."""
+    assert job.scheduler_job_id is not None
+    return SubmittedJob(
+        job_id=job.job_id,
+        scheduler_job_id=job.scheduler_job_id,
+        job_dir=Path(job.job_dir),
+        submitted_at=job.submitted_at if job.submitted_at is not None else job.created_at,
+        is_array=job.is_array,
+    )
+
+
+def _is_tagged_otherwise(job: TrackedJob, report: JobReport) -> bool:
+    return report.tag is not None and report.tag != job.job_id
+
+
+def _is_to_be_cancelled(job: TrackedJob) -> bool:
+    return job.cancel_requested_at is not None and job.cancel_accepted_at is None and not job.state.is_terminal
+
+
+def _says_nothing_new(job: TrackedJob, report: JobReport) -> bool:
+    """Tell, for the many jobs of which nothing changed, that no file need be read."""
+    return (
+        report.state is job.state
+        and not job.state.is_terminal
+        and report.native_state == job.native_state
+        and report.reason == job.reason
+        and report.restarts <= job.restarts
+        and job.missing_since is None
+        and (job.state is JobState.QUEUED or job.started_at is not None)
+        and not (job.state is JobState.RUNNING and JobFolder(Path(job.job_dir)).has_ended())
+    )
+
+
+def _evidence_on_disk(job: TrackedJob, answer: Answer, report: JobReport | None = None) -> Evidence:
+    if job.is_array:
+        return Evidence(answer=answer, report=report)
+    folder = JobFolder(Path(job.job_dir))
+    # The start file first: a new run deletes the exit file of the last before it writes its own start file.
+    start = folder.read_start()
+    return Evidence(answer=answer, report=report, exit=folder.read_exit(), start=start)

@@ -1,0 +1,136 @@
+"""Find out what became of submissions whose outcome was never recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import attrs
+
+from molq.backend import (
+    Commands,
+    SchedulerError,
+    SchedulerOptions,
+    SubmitDeferred,
+    SubmitRejected,
+)
+from molq.errors import BackendError
+from molq.job_folder import JobFolder
+from molq.job_state import JobState
+from molq.loaded_backend import Backend
+from molq.reconciliation import GRACE_SECONDS
+from molq.store import JobStore
+from molq.tracking import Change, TrackedJob
+
+_MISSES_BEFORE_NEVER = 2
+_CLOCK_SKEW_SECONDS = 3600.0
+
+_UNSEEN_SECONDS = 600.0
+"""How long a submission may be under way on a machine whose files cannot be seen from here."""
+
+
+@attrs.frozen(kw_only=True)
+class Recovery:
+    """Adopts what the scheduler has, and settles what it surely never got. It never submits anything."""
+
+    store: JobStore
+    backend: Backend
+    options: SchedulerOptions
+    commands: Commands
+    clock: Callable[[], float]
+
+    def recover(self, jobs: Sequence[TrackedJob]) -> None:
+        """Settle as many of ``jobs``, which have no scheduler id, as the evidence allows.
+
+        Raises:
+            SchedulerError, BackendError: the scheduler could not be asked for those that the files leave open.
+        """
+        orphans = [job for job in jobs if not JobFolder(Path(job.job_dir)).submission_is_under_way()]
+        changes, unclear = [], []
+        for job in orphans:
+            change = self._by_files(job)
+            if change is None:
+                unclear.append(job)
+            else:
+                changes.append(change)
+        self.store.apply(changes, self.clock())
+        if unclear and self.backend.implements("molq_find_jobs"):
+            self.store.apply(self._by_search(unclear), self.clock())
+
+    def _by_files(self, job: TrackedJob) -> Change | None:
+        folder = JobFolder(Path(job.job_dir))
+        claim = folder.read_claim()
+        if claim is not None:
+            return self._adopted(job, claim, "its script has claimed its run")
+        reply = folder.read_submit_reply()
+        if reply is not None:
+            try:
+                receipt = self.backend.read_submit_reply(reply)
+            except (SubmitRejected, SubmitDeferred) as error:
+                return self._failed(job, "submit", str(error), "the scheduler had refused it")
+            except (SchedulerError, BackendError):
+                return None
+            return self._adopted(job, receipt.scheduler_job_id, "the scheduler's reply was on disk")
+        submits_by_command = self.backend.implements("molq_read_submit_reply")
+        # Not at once: on some file systems a lock is not seen from another machine.
+        is_old = self.clock() - job.created_at >= GRACE_SECONDS
+        if submits_by_command and is_old and folder.path.is_dir():
+            return self._failed(
+                job, "submit", "molq ended before it submitted the job", "its submit command was never started"
+            )
+        return None
+
+    def _by_search(self, jobs: Sequence[TrackedJob]) -> list[Change]:
+        tags = tuple(job.job_id for job in jobs)
+        since = min(job.created_at for job in jobs) - _CLOCK_SKEW_SECONDS
+        found = {
+            item.tag: item.scheduler_job_id
+            for item in self.backend.find_jobs(tags, since, self.options, self.commands)
+        }
+        return [
+            self._adopted(job, found[job.job_id], "the scheduler has it under its tag")
+            if job.job_id in found
+            else self._missed(job)
+            for job in jobs
+        ]
+
+    def _adopted(self, job: TrackedJob, scheduler_job_id: str, how: str) -> Change:
+        new = attrs.evolve(
+            job,
+            state=JobState.SUBMITTED if job.state is JobState.CREATED else job.state,
+            scheduler_job_id=scheduler_job_id,
+            submitted_at=job.created_at,
+            reason=None,
+            missing_since=None,
+            missed_polls=0,
+        )
+        return Change(old=job, new=new, reason=f"adopted: {how}")
+
+    def _missed(self, job: TrackedJob) -> Change:
+        now = self.clock()
+        since = now if job.missing_since is None else job.missing_since
+        missed = attrs.evolve(job, missing_since=since, missed_polls=job.missed_polls + 1)
+        patience = GRACE_SECONDS if Path(job.job_dir).is_dir() else _UNSEEN_SECONDS
+        # Counted from the first miss: a scheduler that wakes up may answer before it takes what was sent to it.
+        if now - since < patience or missed.missed_polls < _MISSES_BEFORE_NEVER:
+            return Change(old=job, new=missed, reason="")
+        sentence = (
+            f"never reached the scheduler: it was asked {missed.missed_polls} times and has no job with this tag"
+        )
+        return self._failed(job, "submit", sentence, sentence)
+
+    def _failed(self, job: TrackedJob, cause: str, sentence: str, reason: str) -> Change:
+        cancelled = job.cancel_requested_at is not None
+        new = attrs.evolve(
+            job,
+            state=JobState.CANCELLED if cancelled else JobState.FAILED,
+            cause="cancelled" if cancelled else cause,
+            failure_reason=sentence,
+            finished_at=max(self.clock(), job.created_at),
+            reason=None,
+            missing_since=None,
+            missed_polls=0,
+        )
+        return Change(old=job, new=new, reason=reason)
+
+

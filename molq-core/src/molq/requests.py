@@ -1,0 +1,153 @@
+"""Turn what a user asks for into one valid request, or say what is wrong with it. Pure."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from molq.errors import CommandError, ConfigError, UnsupportedFieldsError
+from molq.job_spec import (
+    DependencyCondition,
+    DependencyRef,
+    JobExecution,
+    JobResources,
+    JobScheduling,
+    JobSpec,
+    Script,
+    SubmitorDefaults,
+    merge_fields,
+)
+from molq.loaded_backend import Backend
+
+_LONGEST_DISPLAY = 500
+
+
+def build_spec(
+    defaults: SubmitorDefaults,
+    *,
+    argv: object,
+    command: object,
+    script: object,
+    resources: JobResources | None,
+    scheduling: JobScheduling | None,
+    execution: JobExecution | None,
+    metadata: Mapping[str, str] | None,
+    upstreams: Mapping[DependencyCondition, Sequence[str] | None],
+) -> JobSpec:
+    """Return the request that a call of ``submit`` and its defaults amount to.
+
+    Raises:
+        CommandError: not exactly one of ``argv``, ``command`` and ``script`` is given, or it cannot be run.
+        ConfigError: the metadata are no texts, or a raw dependency is mixed with others.
+    """
+    given = {"argv": argv, "command": command, "script": script}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        have = " and ".join(names) if names else "none of them"
+        raise CommandError(f"give exactly one of argv, command and script; got {have}")
+    return JobSpec(
+        argv=None if argv is None else _checked_argv(argv),
+        command=None if command is None else _checked_command(command),
+        script=None if script is None else _checked_script(script),
+        resources=merge_fields(defaults.resources, resources, JobResources()),
+        scheduling=_with_upstreams(merge_fields(defaults.scheduling, scheduling, JobScheduling()), upstreams),
+        execution=merge_fields(defaults.execution, execution, JobExecution()),
+        metadata=_checked_metadata(metadata),
+    )
+
+
+def check_supported(backend: Backend, spec: JobSpec) -> None:
+    """Refuse a request that uses what the scheduler cannot express.
+
+    Raises:
+        UnsupportedFieldsError: naming every such field.
+    """
+    unsupported = set(backend.description.unsupported)
+    if not backend.implements("molq_compile_dependencies"):
+        unsupported.add("dependencies")
+    used = tuple(
+        field.name
+        for part in (spec.resources, spec.scheduling, spec.execution)
+        for field in attrs.fields(type(part))
+        if field.name in unsupported and getattr(part, field.name) != field.default
+    )
+    if used:
+        raise UnsupportedFieldsError(
+            f"scheduler {backend.scheduler!r} does not support {', '.join(used)}; "
+            f"drop {'it' if len(used) == 1 else 'them'}, or submit to a scheduler that does",
+            scheduler=backend.scheduler,
+            fields=used,
+        )
+
+
+def display_command(spec: JobSpec) -> str:
+    """Return what runs, on one line for people."""
+    if spec.argv is not None:
+        text = shlex.join(spec.argv)
+    elif spec.command is not None:
+        text = spec.command
+    else:
+        assert spec.script is not None
+        text = str(spec.script.file_path or spec.script.text)
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_DISPLAY else line[:_LONGEST_DISPLAY] + "…"
+
+
+def default_name(spec: JobSpec) -> str:
+    """Return a job's name for a user who gave none."""
+    if spec.argv is not None:
+        return os.path.basename(spec.argv[0]) or "job"
+    if spec.script is not None and spec.script.file_path is not None:
+        return spec.script.file_path.name
+    return spec.command_type
+
+
+def _checked_argv(argv: object) -> tuple[str, ...]:
+    if isinstance(argv, str | bytes) or not isinstance(argv, list | tuple):
+        raise CommandError(f"argv must be a list such as ['echo', 'hello'], not {argv!r}; a whole line is a command")
+    parts = tuple(os.fspath(part) if isinstance(part, os.PathLike) else part for part in argv)
+    for part in parts:
+        if not isinstance(part, str) or "\0" in part:
+            raise CommandError(f"argv has the part {part!r}; each must be a text without a NUL character")
+    if not parts or not parts[0]:
+        raise CommandError("argv names no program; give at least one part that is not empty")
+    if parts[0].startswith("-"):
+        raise CommandError(f"argv names the program {parts[0]!r}, which looks like an option; write './{parts[0]}'")
+    return parts
+
+
+def _checked_command(command: object) -> str:
+    if not isinstance(command, str) or not command.strip() or "\0" in command:
+        raise CommandError(f"command must be a line of shell code, not {command!r}")
+    return command
+
+
+def _checked_script(script: object) -> Script:
+    if not isinstance(script, Script):
+        raise CommandError(f"script must be Script.inline(text) or Script.path(path), not {script!r}")
+    return script
+
+
+def _with_upstreams(
+    scheduling: JobScheduling, upstreams: Mapping[DependencyCondition, Sequence[str] | None]
+) -> JobScheduling:
+    more = []
+    for condition, job_ids in upstreams.items():
+        if isinstance(job_ids, str):
+            raise ConfigError(f"{condition} takes a list of job ids, such as [{job_ids!r}]")
+        more += [DependencyRef(job_id, condition) for job_id in job_ids or ()]
+    if not more:
+        return scheduling
+    changes: dict[str, Any] = {"dependencies": (*scheduling.dependencies, *more)}
+    return attrs.evolve(scheduling, **changes)
+
+
+def _checked_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    for key, value in (metadata or {}).items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ConfigError(f"metadata must map texts to texts; it has {key!r}: {value!r}")
+    return dict(metadata or {})

@@ -1,0 +1,85 @@
+"""Turn requests and options into JSON for the store, and options back."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import attrs
+
+from molq.backend import SchedulerOptions
+from molq.errors import ConfigError
+from molq.job_spec import JobSpec
+from molq.quantities import Duration, Memory
+
+_Options = TypeVar("_Options", bound=SchedulerOptions)
+
+
+def request_snapshot(spec: JobSpec, options: SchedulerOptions) -> dict[str, Any]:
+    """Return a request as JSON values, without what is left at its default.
+
+    The values of environment variables may be secrets, so only their names are kept.
+    """
+    execution = {**_plain(attrs.evolve(spec.execution, env=None))}
+    if spec.execution.env:
+        execution["env_names"] = sorted(spec.execution.env)
+    return {
+        "resources": _plain(spec.resources),
+        "scheduling": _plain(spec.scheduling),
+        "execution": execution,
+        "options": _plain(options),
+    }
+
+
+def restore_options(snapshot: dict[str, Any], options_class: type[_Options]) -> _Options:
+    """Return the options in a request's snapshot.
+
+    Raises:
+        ConfigError: they do not fit the class, as when another version of the backend wrote them.
+    """
+    plain = snapshot.get("options") or {}
+    if not plain:
+        return options_class()
+    import cattrs
+
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(Memory, lambda value, _: Memory.parse(value))
+    converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
+    converter.register_structure_hook_func(
+        lambda kind: kind == str | PurePath or _is_path_union(kind), lambda value, _: value
+    )
+    try:
+        return converter.structure(plain, options_class)
+    except Exception as error:
+        raise ConfigError(
+            f"the recorded options {plain!r} do not fit {options_class.__name__}; "
+            "use a Submitor with scheduler_options instead"
+        ) from error
+
+
+def _is_path_union(kind: object) -> bool:
+    arguments = set(getattr(kind, "__args__", ()))
+    return (
+        bool(arguments)
+        and str in arguments
+        and any(isinstance(argument, type) and issubclass(argument, PurePath) for argument in arguments)
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Memory | Duration | PurePath):
+        return str(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if attrs.has(type(value)):
+        return {
+            field.name: _plain(getattr(value, field.name))
+            for field in attrs.fields(type(value))
+            if not _is_default(value, field)
+        }
+    return value
+
+
+def _is_default(value: Any, field: attrs.Attribute[Any]) -> bool:
+    default: Any = field.default
+    return bool(getattr(value, field.name) == (default.factory() if hasattr(default, "factory") else default))

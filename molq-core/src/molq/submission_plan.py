@@ -1,0 +1,141 @@
+"""Work out all of a submission that has no effect: files to read, paths, the script, what it waits for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from molq.backend import AnyRequest, SchedulerOptions, SubmitRejected, SubmitRequest
+from molq.dependencies import ResolvedDependencies, resolve
+from molq.errors import ScriptError, SubmitError
+from molq.job_folder import STDERR, STDOUT, JobPlace
+from molq.job_script import PAYLOAD, JobLayout, payload_command, render_body
+from molq.job_spec import JobSpec
+from molq.loaded_backend import Backend
+from molq.records import JobRecord
+from molq.requests import check_supported, default_name
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """Where jobs are submitted to.
+
+    Attributes:
+        backend: the scheduler.
+        options: the backend's options.
+        cluster_name: the cluster.
+        jobs_dir: where job folders are made; None for ``.molq/jobs`` in the job's working directory.
+    """
+
+    backend: Backend
+    options: SchedulerOptions
+    cluster_name: str
+    jobs_dir: str | os.PathLike[str] | None
+
+
+@attrs.frozen(kw_only=True)
+class SubmissionPlan:
+    """A submission that is ready to be carried out.
+
+    Attributes:
+        spec: the whole request of the user.
+        place: where the job's folder is made.
+        payload: the script to write beside the job's own; None if the command stands in that one.
+        awaited: what the job waits for.
+        request: what the backend is given.
+        script: what the scheduler is given.
+    """
+
+    spec: JobSpec
+    place: JobPlace
+    payload: bytes | None
+    awaited: ResolvedDependencies
+    request: AnyRequest
+    script: str
+
+
+def plan_submission(target: Target, spec: JobSpec, job_id: str, upstreams: Mapping[str, JobRecord]) -> SubmissionPlan:
+    """Return the plan for submitting ``spec`` as ``job_id``. Files are read, and nothing is written.
+
+    Raises:
+        UnsupportedFieldsError: the scheduler cannot express the request.
+        ScriptError: the script cannot be read, or there is no working directory.
+        ConfigError: an upstream job is on another cluster.
+        SubmitError: the backend refuses it, or it could never run.
+    """
+    backend = target.backend
+    check_supported(backend, spec)
+    payload = _read_payload(spec)
+    awaited = resolve(spec.scheduling.dependencies, upstreams, backend, target.cluster_name)
+    cwd = _working_directory(spec)
+    place = JobPlace.choose(target.jobs_dir, cwd)
+    job_dir = place.path / job_id
+    execution = spec.execution
+    request = SubmitRequest(
+        job_id=job_id,
+        job_name=execution.job_name or default_name(spec),
+        job_dir=job_dir,
+        body=_body(target, spec, job_id, job_dir, cwd, payload),
+        cwd=cwd,
+        stdout_path=cwd / execution.output_file if execution.output_file else job_dir / STDOUT,
+        stderr_path=cwd / execution.error_file if execution.error_file else job_dir / STDERR,
+        resources=spec.resources,
+        scheduling=spec.scheduling,
+        dependency=spec.scheduling.dependency or awaited.expression,
+        options=target.options,
+    )
+    try:
+        script = backend.render_script(request)
+    except SubmitRejected as error:
+        raise refused(backend, error, None) from error
+    return SubmissionPlan(spec=spec, place=place, payload=payload, awaited=awaited, request=request, script=script)
+
+
+def refused(backend: Backend, error: Exception, job_id: str | None) -> SubmitError:
+    """Return the error for a job that the scheduler surely did not take, with its own words."""
+    return SubmitError(
+        f"{backend.description.label} did not take the job: {error}",
+        scheduler=backend.scheduler,
+        job_id=job_id,
+        reply=str(error),
+    )
+
+
+def _body(target: Target, spec: JobSpec, job_id: str, job_dir: Path, cwd: Path, payload: bytes | None) -> str:
+    layout = JobLayout(
+        job_id=job_id,
+        job_dir=job_dir,
+        cwd=cwd,
+        has_environment=bool(spec.execution.env),
+        is_array=spec.scheduling.array_spec is not None,
+    )
+    command = spec.argv if payload is None else payload_command(payload, job_dir / PAYLOAD)
+    assert command is not None
+    return render_body(layout, command, target.backend.description)
+
+
+def _read_payload(spec: JobSpec) -> bytes | None:
+    if spec.command is not None:
+        return os.fsencode(spec.command + "\n")
+    if spec.script is None:
+        return None
+    path = spec.script.file_path
+    if path is None:
+        return os.fsencode(spec.script.text or "")
+    try:
+        content = path.expanduser().read_bytes()
+    except OSError as error:
+        raise ScriptError(f"cannot read the script {str(path)!r}: {error.strerror}", path=path) from error
+    if not content.strip():
+        raise ScriptError(f"the script {str(path)!r} is empty", path=path)
+    return content
+
+
+def _working_directory(spec: JobSpec) -> Path:
+    try:
+        return Path(os.path.abspath(Path(spec.execution.cwd or ".").expanduser()))
+    except FileNotFoundError as error:
+        raise ScriptError("the current directory does not exist any more; change to another, or give cwd") from error

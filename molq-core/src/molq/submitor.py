@@ -1,0 +1,337 @@
+"""The entry point: submit jobs to one cluster and follow them."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from molq.backend import SchedulerOptions
+from molq.cancellation import cancel
+from molq.commands import SystemCommands
+from molq.dependencies import preview
+from molq.discovery import load_backend
+from molq.errors import ConfigError, OptionsTypeError
+from molq.events import EventBus, EventTail, EventType, Handler
+from molq.job_handle import JobHandle
+from molq.job_spec import (
+    JobExecution,
+    JobResources,
+    JobScheduling,
+    Script,
+    SubmitorDefaults,
+)
+from molq.policies import RetentionPolicy, RetryPolicy
+from molq.polling import Poller
+from molq.records import DependencyPreview, JobDependency, JobRecord, StatusTransition
+from molq.requests import build_spec
+from molq.snapshots import restore_options
+from molq.store import JobStore
+from molq.submission import Submitter
+from molq.submission_plan import Target
+from molq.waiting import Waiter
+
+
+class Submitor:
+    """Submits jobs to one cluster and follows them. A context manager, which closes itself at the end.
+
+    Args:
+        cluster_name: the user's name for the cluster; jobs are listed and followed under it.
+        scheduler: the scheduler's name, such as ``"local"`` (the default) or ``"slurm"``.
+        defaults: what every submission starts from.
+        scheduler_options: options of the scheduler's own class; its defaults if None.
+        store: the database of jobs; by default that in ``MOLQ_HOME``.
+        jobs_dir: where the jobs' own folders are made; by default ``.molq/jobs`` in each job's working directory.
+        default_retry_policy: when jobs are tried again; by default never.
+        retention_policy: how long finished jobs leave traces.
+        profile_name: the profile that these settings come from, kept with each job.
+        event_bus: where events are emitted; by default one of its own.
+
+    Raises:
+        ConfigError: a setting is wrong, or the scheduler's backend is missing or faulty.
+        StoreError: the database cannot be used.
+    """
+
+    def __init__(
+        self,
+        cluster_name: str,
+        scheduler: str = "local",
+        *,
+        defaults: SubmitorDefaults | None = None,
+        scheduler_options: SchedulerOptions | None = None,
+        store: JobStore | None = None,
+        jobs_dir: str | Path | None = None,
+        default_retry_policy: RetryPolicy | None = None,
+        retention_policy: RetentionPolicy | None = None,  # noqa: ARG002 - for cleanup, which this version lacks
+        profile_name: str | None = None,
+        event_bus: EventBus | None = None,
+    ) -> None:
+        if not isinstance(cluster_name, str) or not cluster_name.strip() or not cluster_name.isprintable():
+            raise ConfigError(f"cluster_name must be a printable name that is not empty, not {cluster_name!r}")
+        backend = load_backend(scheduler)
+        options = _checked_options(scheduler, backend.description.options_class, scheduler_options)
+        self.cluster_name = cluster_name
+        self.scheduler = scheduler
+        self._defaults = defaults or SubmitorDefaults()
+        _refuse_retries(default_retry_policy)
+        self._store = store or JobStore()
+        self._owns_store = store is None
+        self._bus = event_bus or EventBus()
+        self._events = EventTail(self._store, cluster_name, self._bus)
+        self._submitter = Submitter(
+            store=self._store,
+            target=Target(backend=backend, options=options, cluster_name=cluster_name, jobs_dir=jobs_dir),
+            profile_name=profile_name,
+            environment=os.environ,
+            clock=time.time,
+        )
+        self._poller = Poller(
+            store=self._store,
+            backend=backend,
+            options=options,
+            commands=SystemCommands(backend.description, os.environ),
+            cluster_name=cluster_name,
+            clock=time.time,
+            sleep=time.sleep,
+        )
+        self._waiter = Waiter(poller=self._poller, on_step=self._events.catch_up)
+
+    @classmethod
+    def for_job(cls, job_id: str, store: JobStore | None = None) -> Submitor:
+        """Return a Submitor for the cluster of a job, with the options that the job was submitted with.
+
+        Args:
+            job_id: the job.
+            store: the database; by default that in ``MOLQ_HOME``.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            ConfigError: its backend is not installed any more, or does not understand the recorded options.
+        """
+        store = store or JobStore()
+        record = store.job(job_id)
+        options_class = load_backend(record.scheduler).description.options_class
+        return cls(
+            record.cluster_name,
+            record.scheduler,
+            scheduler_options=restore_options(store.request(job_id), options_class),
+            store=store,
+        )
+
+    def submit(
+        self,
+        *,
+        argv: Sequence[str] | None = None,
+        command: str | None = None,
+        script: Script | None = None,
+        resources: JobResources | None = None,
+        scheduling: JobScheduling | None = None,
+        execution: JobExecution | None = None,
+        metadata: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
+        after_started: Sequence[str] | None = None,
+        after: Sequence[str] | None = None,
+        after_failure: Sequence[str] | None = None,
+        after_success: Sequence[str] | None = None,
+    ) -> JobHandle:
+        """Submit a job.
+
+        Exactly one of ``argv``, ``command`` and ``script`` says what runs. If the scheduler did not answer clearly,
+        the job may have been submitted: the handle is returned with the state CREATED, and molq adopts the job as
+        soon as it turns up. Do not submit it again.
+
+        Args:
+            argv: a program and its arguments; no shell reads them.
+            command: shell code, run by bash.
+            script: a script with its own interpreter line.
+            resources: what the job needs; fields left at None come from the defaults.
+            scheduling: where and when it may run; likewise.
+            execution: how and where the command runs; likewise.
+            metadata: texts of the user's own, kept with the job and given back unchanged.
+            retry: when the job is tried again; by default the Submitor's policy.
+            after_started: jobs, by molq's ids, that must have started first.
+            after: jobs that must have ended first, in whatever way.
+            after_failure: jobs that must have failed, been cancelled, timed out or been lost first.
+            after_success: jobs that must have succeeded first.
+
+        Raises:
+            CommandError: what should run is specified wrongly.
+            ScriptError: the script or the job's folder cannot be prepared.
+            ConfigError: the request cannot be expressed on this scheduler.
+            SubmitError: the scheduler refused the job.
+            StoreError: the job could not be recorded, and so was not submitted.
+        """
+        _refuse_retries(retry)
+        spec = build_spec(
+            self._defaults,
+            argv=argv,
+            command=command,
+            script=script,
+            resources=resources,
+            scheduling=scheduling,
+            execution=execution,
+            metadata=metadata,
+            upstreams={
+                "after_started": after_started,
+                "after": after,
+                "after_failure": after_failure,
+                "after_success": after_success,
+            },
+        )
+        self._look_at(ref.job_id for ref in spec.scheduling.dependencies)
+        job = self._submitter.submit(spec)
+        self._events.catch_up()
+        return JobHandle(self, self._store.job(job.job_id))
+
+    def get(self, job_id: str) -> JobRecord:
+        """Return a job's record as the store has it.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        return self._store.job(job_id)
+
+    def list(self, include_terminal: bool = False) -> builtins.list[JobRecord]:
+        """Return the cluster's active jobs, oldest first; with ``include_terminal`` those that are over too."""
+        return self._store.jobs(self.cluster_name, include_terminal=include_terminal)
+
+    def get_transitions(self, job_id: str) -> builtins.list[StatusTransition]:
+        """Return the steps in a job's life, oldest first.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        self._store.job(job_id)
+        return self._store.transitions(job_id)
+
+    def get_dependencies(self, job_id: str) -> builtins.list[JobDependency]:
+        """Return the edges to the jobs that a job waits for.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        self._store.job(job_id)
+        return self._store.dependencies(job_id)
+
+    def get_dependents(self, job_id: str) -> builtins.list[JobDependency]:
+        """Return the edges from the jobs that wait for a job.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        self._store.job(job_id)
+        return self._store.dependents(job_id)
+
+    def get_dependency_preview(self, job_id: str) -> DependencyPreview:
+        """Return a job's direct neighbours in the graph of dependencies, and how it stands with each edge.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        upstream = [(edge, self._store.job(edge.dependency_job_id)) for edge in self.get_dependencies(job_id)]
+        downstream = [(edge, self._store.job(edge.job_id)) for edge in self.get_dependents(job_id)]
+        return preview(self._store.job(job_id), upstream, downstream)
+
+    def watch(self, job_ids: Sequence[str] | None = None, timeout: float | None = None) -> builtins.list[JobRecord]:
+        """Return the records of jobs when all of them are over, in the order of ``job_ids``.
+
+        Args:
+            job_ids: the jobs; by default all that are active in the cluster now.
+            timeout: seconds to wait at most; without end by default.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            MolqTimeoutError: some are still active, which it names. They go on.
+        """
+        wanted = [record.job_id for record in self.list()] if job_ids is None else [*job_ids]
+        for job_id in wanted:
+            self._check_cluster(self._store.job(job_id))
+        self._waiter.wait(wanted, timeout)
+        return [self._store.job(job_id) for job_id in wanted]
+
+    def cancel(self, job_id: str) -> None:
+        """Ask the scheduler to end a job. Its state follows from what the scheduler then says.
+
+        A job that is over stays what it is.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            SchedulerError: the scheduler refused or could not be asked; the job stays what it was.
+        """
+        self._check_cluster(self._store.job(job_id))
+        cancel(self._poller, job_id)
+        self._events.catch_up()
+
+    def refresh(self) -> None:
+        """Ask the scheduler about all active jobs of the cluster, in one batch.
+
+        Raises:
+            SchedulerError: it could not be asked. No job changes by that; the failure is recorded with the cluster.
+        """
+        self._poller.refresh()
+        self._events.catch_up()
+
+    def on(self, event: EventType | str, handler: Handler) -> None:
+        """Call ``handler`` with an ``EventPayload`` when ``event`` happens to a job of the cluster.
+
+        Handlers are called within ``submit``, ``refresh``, ``watch`` and ``cancel`` of this Submitor.
+        """
+        self._bus.on(event, handler)
+
+    def off(self, event: EventType | str, handler: Handler) -> None:
+        """Call ``handler`` no more."""
+        self._bus.off(event, handler)
+
+    def close(self) -> None:
+        """Close the database, unless it was passed in. Jobs are not touched. Closing twice is harmless."""
+        if self._owns_store:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _look_at(self, upstream_ids: Iterable[str]) -> None:
+        """Learn how upstream jobs are, so that molq judges their edges, not a scheduler that may have forgotten."""
+        active = [job for job in self._store.tracked_jobs(upstream_ids) if not job.state.is_terminal]
+        if active:
+            self._poller.look(active)
+            if self._poller.poll_is_due():
+                self._poller.poll_quietly()
+
+    def _check_cluster(self, record: JobRecord) -> None:
+        if (record.cluster_name, record.scheduler) != (self.cluster_name, self.scheduler):
+            raise ConfigError(
+                f"job {record.job_id} is on {record.cluster_name!r} ({record.scheduler}), "
+                f"and this Submitor is for {self.cluster_name!r} ({self.scheduler}); use Submitor("
+                f"{record.cluster_name!r}, {record.scheduler!r})"
+            )
+
+
+def _checked_options(
+    scheduler: str, wanted: type[SchedulerOptions], given: SchedulerOptions | None
+) -> SchedulerOptions:
+    if given is None:
+        return wanted()
+    if not isinstance(given, wanted):
+        raise OptionsTypeError(
+            f"scheduler {scheduler!r} takes scheduler_options of the class {wanted.__name__}, "
+            f"not {type(given).__name__}"
+        )
+    return given
+
+
+def _refuse_retries(policy: RetryPolicy | None) -> None:
+    # Better refused than accepted and then never done.
+    if policy is not None and policy.max_attempts > 1:
+        raise ConfigError(
+            f"retries are not part of this version yet: max_attempts must be 1, not {policy.max_attempts}"
+        )

@@ -1,0 +1,1 @@
+"""What the tests of molq and of its backends share."""

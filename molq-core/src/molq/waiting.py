@@ -1,0 +1,89 @@
+"""Wait for jobs to end: by their files, by what other processes learned, and now and then by asking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+
+from molq.errors import MolqTimeoutError
+from molq.job_state import JobState
+from molq.polling import Poller
+
+_SHORTEST_STEP = 0.01
+_LONGEST_STEP = 0.1
+_STEP_GROWTH = 0.01
+"""How much of the time that was waited so far a step may take: short jobs are seen at once, long ones cost little."""
+
+_LOOK_SHARE = 20.0
+"""How many times as long as a look at all the files a step takes at least."""
+
+_LONGEST_FOR_LOOKS = 2.0
+
+
+@attrs.frozen(kw_only=True)
+class Waiter:
+    """Waits for jobs of one cluster.
+
+    Attributes:
+        poller: learns what happens to jobs.
+        on_step: is called after each look, to tell others what was learned.
+        monotonic: returns seconds that only grow.
+    """
+
+    poller: Poller
+    on_step: Callable[[], None]
+    monotonic: Callable[[], float] = time.monotonic
+
+    def wait(self, job_ids: Sequence[str], timeout: float | None) -> None:
+        """Return when all the jobs are over.
+
+        Raises:
+            MolqTimeoutError: after ``timeout`` seconds some are still active.
+        """
+        for _ in self.as_they_end(job_ids, timeout):
+            pass
+
+    def as_they_end(self, job_ids: Sequence[str], timeout: float | None) -> Iterator[str]:
+        """Yield each job's id when it is over.
+
+        Raises:
+            MolqTimeoutError: after ``timeout`` seconds some are still active.
+        """
+        began = self.monotonic()
+        pending = dict.fromkeys(job_ids)
+        while pending:
+            ended, look_took = self._step(list(pending))
+            yield from ended
+            for job_id in ended:
+                del pending[job_id]
+            now = self.monotonic()
+            if not pending or ended:
+                continue
+            if timeout is not None and now - began >= timeout:
+                raise self._too_late(list(pending), timeout)
+            step = min(max(_STEP_GROWTH * (now - began), _SHORTEST_STEP), _LONGEST_STEP)
+            step = max(step, min(_LOOK_SHARE * look_took, _LONGEST_FOR_LOOKS))
+            self.poller.sleep(step if timeout is None else min(step, max(0.0, began + timeout - now)))
+
+    def _step(self, pending: Sequence[str]) -> tuple[list[str], float]:
+        """Learn what can be learned now; return the jobs that are over, and how long the look at the files took."""
+        looked = self.monotonic()
+        in_a_hurry = self.poller.look(self.poller.store.tracked_jobs(pending))
+        look_took = self.monotonic() - looked
+        if self.poller.poll_is_due(in_a_hurry=in_a_hurry):
+            self.poller.poll_quietly()
+        self.on_step()
+        states = self.poller.store.states(pending)
+        # A row that is gone was cleaned up, which only happens to jobs that are over.
+        return [job_id for job_id in pending if job_id not in states or states[job_id].is_terminal], look_took
+
+    def _too_late(self, pending: Sequence[str], timeout: float) -> MolqTimeoutError:
+        states: dict[str, JobState] = self.poller.store.states(pending)
+        active = {job_id: state for job_id, state in states.items() if not state.is_terminal}
+        shown = ", ".join(f"{job_id} ({state.value})" for job_id, state in list(active.items())[:5])
+        more = f" and {len(active) - 5} more" if len(active) > 5 else ""
+        return MolqTimeoutError(
+            f"still active after {timeout:g} s: {shown}{more}; the jobs go on", timeout=timeout, active=active
+        )
