@@ -1,0 +1,17 @@
+"""The command line ``molq``."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line. The version is told before anything slow is imported."""
+    if sys.argv[1:] == ["--version"]:
+        from molq import __version__
+
+        print(f"molq {__version__}")
+        return
+    from molq.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""The group of commands, each imported only when it is called, and how errors reach people."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from molq import __version__
+from molq.errors import CommandError, ConfigError, JobNotFoundError, MolqError, ScriptError
+
+_COMMANDS = {
+    "submit": "Submit a job.",
+    "list": "List jobs.",
+    "status": "Show where jobs are.",
+    "watch": "Wait until jobs are over.",
+    "logs": "Print what a job wrote.",
+    "inspect": "Show all that is known of a job.",
+    "cancel": "Cancel jobs.",
+    "backends": "List the installed schedulers.",
+}
+
+FAILURE = 1
+MISUSE = 2
+INTERRUPTED = 130
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands' names and summaries without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"molq.cli.{cmd_name}_command").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="molq %(version)s")
+def molq() -> None:
+    r"""Submit batch jobs to Slurm, PBS, LSF or this machine, and follow them.
+
+    \b
+    Try:
+      molq submit local --block -- echo "hello from molq"
+      molq list --all
+
+    Jobs are remembered in ~/.molq/jobs.db (MOLQ_HOME moves the folder). A job's id may be shortened to any
+    beginning that fits no other job.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code: 0 done, 1 failed, 2 misused, 75 unconfirmed."""
+    logging.basicConfig(format="molq: %(message)s", stream=sys.stderr)
+    try:
+        return int(molq.main(list(arguments), prog_name="molq", standalone_mode=False) or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        return _explain_usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        print("molq: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough of it; nothing more may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except (MolqError, ValueError) as error:
+        return _explain(error)
+
+
+def _explain_usage(error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    hint = f"; see: {context.command_path} --help" if context is not None else ""
+    print(f"molq: error: {error.format_message().rstrip('.')}{hint}", file=sys.stderr)
+    return error.exit_code
+
+
+def _explain(error: Exception) -> int:
+    from molq.cli.output import visible
+
+    misuses = (ConfigError, CommandError, ScriptError, JobNotFoundError)
+    print(f"molq: error: {visible(str(error))}", file=sys.stderr)
+    return MISUSE if isinstance(error, misuses) or not isinstance(error, MolqError) else FAILURE

@@ -1,0 +1,77 @@
+"""Print files as they grow."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from typing import TextIO
+
+from molq.cli.output import visible
+from molq.errors import MolqTimeoutError
+from molq.records import JobRecord
+from molq.submitor import Submitor
+
+_TURN_SECONDS = 0.1
+_BLOCK = 64 * 1024
+
+
+class LogReader:
+    """Copies what is new in a file to a stream.
+
+    Args:
+        path: the file, which may not be there yet.
+        stream: where its text goes.
+        raw: whether control characters are passed on.
+    """
+
+    def __init__(self, path: str, stream: TextIO, *, raw: bool) -> None:
+        self._path = path
+        self._stream = stream
+        self._raw = raw
+        self._position = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self.was_found = False
+
+    def skip_to_last(self, lines: int) -> None:
+        """Leave out all but the last ``lines`` lines that are there now."""
+        try:
+            with open(self._path, "rb") as file:
+                end = position = file.seek(0, 2)
+                tail = b""
+                while position > 0 and tail.rstrip(b"\n").count(b"\n") < lines:
+                    step = min(_BLOCK, position)
+                    position -= step
+                    file.seek(position)
+                    tail = file.read(step) + tail
+        except FileNotFoundError:
+            return
+        kept = b"".join(tail.splitlines(keepends=True)[-lines:]) if lines else b""
+        self._position = end - len(kept)
+
+    def pump(self) -> None:
+        """Copy what has been written since the last call."""
+        try:
+            file = open(self._path, "rb")  # noqa: SIM115 - the with below closes it
+        except FileNotFoundError:
+            return
+        with file:
+            self.was_found = True
+            file.seek(self._position)
+            while block := file.read(_BLOCK):
+                self._position += len(block)
+                text = self._decoder.decode(block)
+                self._stream.write(text if self._raw else visible(text, keep_lines=True))
+        self._stream.flush()
+
+
+def follow(submitor: Submitor, job_id: str, readers: Sequence[LogReader]) -> JobRecord:
+    """Copy logs until the job is over, and return its record."""
+    while True:
+        try:
+            (record,) = submitor.watch([job_id], timeout=_TURN_SECONDS)
+        except MolqTimeoutError:
+            record = None
+        for reader in readers:
+            reader.pump()
+        if record is not None:
+            return record

@@ -1,0 +1,59 @@
+"""``molq inspect``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from molq.cli.jobs import find_jobs, refresh
+from molq.cli.output import clock, plain, print_json, print_table, visible
+from molq.records import JobRecord
+from molq.store import JobStore
+
+_TIMES = frozenset(name for name in JobRecord.__annotations__ if name.endswith(("_at", "_since", "_before")))
+
+
+@click.command("inspect")
+@click.argument("job_id", metavar="ID")
+@click.option("--no-refresh", is_flag=True, help="Do not ask the scheduler; show what is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
+    """Show all that is known of a job: its record, its request and the steps in its life."""
+    store = JobStore()
+    (record,) = find_jobs(store, [job_id])
+    if not no_refresh:
+        refresh(store, [record])
+        record = store.job(record.job_id)
+    request = store.request(record.job_id)
+    steps = store.transitions(record.job_id)
+    health = store.leases.health(record.cluster_name, record.scheduler)
+    if as_json:
+        print_json(
+            {
+                **plain(record),
+                "request": request,
+                "transitions": [plain(step) for step in steps],
+                "cluster": plain(health),
+            }
+        )
+        return
+    _print_record(record)
+    for part, fields in request.items():
+        for name, value in fields.items():
+            click.echo(f"{part + '.' + name:<24}{visible(json.dumps(value, ensure_ascii=False))}")
+    if health.failing_since is not None and not record.state.is_terminal:
+        click.echo(f"{'stale':<24}since {clock(health.failing_since)}: {visible(health.failure or '')}")
+    click.echo()
+    print_table(
+        ("WHEN", "FROM", "TO", "LEARNED FROM"),
+        [(clock(s.timestamp), s.old_state or "-", s.new_state, s.reason or "") for s in steps],
+    )
+
+
+def _print_record(record: JobRecord) -> None:
+    for name, value in plain(record).items():
+        if value is None or value == {}:
+            continue
+        shown = clock(value) if name in _TIMES else str(value)
+        click.echo(f"{name:<24}{visible(shown)}")

@@ -1,0 +1,48 @@
+"""Find the jobs that a command is about, and the Submitors that know about them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from molq.errors import MolqError
+from molq.records import JobRecord
+from molq.store import JobStore
+from molq.submitor import Submitor
+
+_log = logging.getLogger("molq")
+
+
+def find_jobs(store: JobStore, prefixes: Iterable[str]) -> list[JobRecord]:
+    """Return the jobs whose ids start with ``prefixes``.
+
+    Raises:
+        JobNotFoundError: one fits no job, or several.
+    """
+    return [store.job(store.resolve(prefix)) for prefix in dict.fromkeys(prefixes)]
+
+
+def by_cluster(records: Iterable[JobRecord]) -> dict[tuple[str, str], list[JobRecord]]:
+    """Return jobs by their cluster and scheduler."""
+    groups: dict[tuple[str, str], list[JobRecord]] = {}
+    for record in records:
+        groups.setdefault((record.cluster_name, record.scheduler), []).append(record)
+    return groups
+
+
+def submitors(store: JobStore, records: Iterable[JobRecord]) -> list[tuple[Submitor, list[JobRecord]]]:
+    """Return a Submitor for each cluster that has some of the jobs, with those jobs."""
+    return [(Submitor.for_job(group[-1].job_id, store), group) for group in by_cluster(records).values()]
+
+
+def refresh(store: JobStore, records: Iterable[JobRecord]) -> None:
+    """Ask the schedulers of the active ones among ``records``. Who cannot be asked is named, and hinders nobody."""
+    active = [record for record in records if not record.state.is_terminal]
+    for (cluster_name, scheduler), group in by_cluster(active).items():
+        try:
+            Submitor.for_job(group[-1].job_id, store).refresh()
+        except MolqError as error:
+            health = store.leases.health(cluster_name, scheduler)
+            since = f" (stale since {time.time() - health.answered_at:.0f} s)" if health.answered_at else ""
+            _log.warning("%s: states may be old%s: %s", cluster_name, since, error)

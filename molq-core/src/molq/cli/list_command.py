@@ -1,0 +1,34 @@
+"""``molq list``."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from molq.cli.output import JOB_HEADER, job_row, plain, print_json, print_table
+from molq.store import JobStore
+
+
+@click.command("list")
+@click.option("--all", "-a", "show_all", is_flag=True, help="Show jobs that are over too.")
+@click.option("--cluster", "-c", help="Show only this cluster's jobs.")
+@click.option("--limit", "-n", type=click.IntRange(min=1), default=100, show_default=True, help="Show the newest N.")
+@click.option("--no-refresh", is_flag=True, help="Do not ask the schedulers; show what is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(show_all: bool, cluster: str | None, limit: int, no_refresh: bool, as_json: bool) -> None:
+    """List active jobs, oldest first; with --all those that are over too."""
+    store = JobStore()
+    records = store.jobs(cluster, include_terminal=show_all, limit=limit)
+    if not no_refresh and any(not record.state.is_terminal for record in records):
+        from molq.cli.jobs import refresh
+
+        refresh(store, records)
+        records = store.jobs(cluster, include_terminal=show_all, limit=limit)
+    if as_json:
+        print_json([plain(record) for record in records])
+    elif records:
+        now = time.time()
+        print_table(JOB_HEADER, [job_row(record, now) for record in records])
+    else:
+        click.echo("no jobs" if show_all else "no active jobs; see those that are over with: molq list --all")

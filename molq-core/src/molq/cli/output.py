@@ -1,0 +1,90 @@
+"""Print for people and for programs; the one place where texts from elsewhere reach the terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+import click
+
+from molq.records import JobRecord
+
+# Control characters could rewrite the terminal, and bidi marks reorder what is read.
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_INVISIBLE_IN_LINE = re.compile(_INVISIBLE.pattern[:-1] + r"\t\n]")
+
+SHORT_ID = 8
+
+
+def visible(text: str, *, keep_lines: bool = False) -> str:
+    """Return ``text`` with every character that a terminal would act on spelled out."""
+    pattern = _INVISIBLE if keep_lines else _INVISIBLE_IN_LINE
+    return pattern.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """Return an attrs value's fields for JSON."""
+    return attrs.asdict(value)
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns that are as wide as they need to be; the last may be cut at the terminal's edge."""
+    cells = [list(header), *([visible(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    for row in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def job_row(record: JobRecord, now: float) -> tuple[str, ...]:
+    """Return a job's cells in the table of jobs."""
+    note = record.failure_reason or record.reason or ""
+    shown = record.command_display if len(record.command_display) <= 40 else record.command_display[:39] + "…"
+    return (
+        record.job_id[:SHORT_ID],
+        record.job_name or "",
+        record.cluster_name,
+        record.scheduler_job_id or "-",
+        record.state.value,
+        elapsed(record, now),
+        shown,
+        note,
+    )
+
+
+JOB_HEADER = ("ID", "NAME", "CLUSTER", "SCHEDULER ID", "STATE", "TIME", "COMMAND", "NOTE")
+
+
+def elapsed(record: JobRecord, now: float) -> str:
+    """Return how long a job has run or ran."""
+    if record.started_at is None:
+        return "-"
+    return span((record.finished_at or now) - record.started_at)
+
+
+def span(seconds: float) -> str:
+    """Return a length of time for people: ``0.3s``, ``42s``, ``5m12s``, ``3h04m``, ``2d03h``."""
+    seconds = max(0.0, seconds)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d{hours:02}h"
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def clock(timestamp: float | None) -> str:
+    """Return a time of day in the user's time zone."""
+    return "-" if timestamp is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))

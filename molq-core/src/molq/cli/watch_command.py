@@ -1,0 +1,77 @@
+"""``molq watch``."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from molq.cli.jobs import find_jobs, submitors
+from molq.cli.outcomes import exit_code_of, outcome_line
+from molq.cli.output import SHORT_ID, clock, plain, print_json, visible
+from molq.errors import MolqTimeoutError
+from molq.events import EventPayload, EventType
+from molq.quantities import Duration
+from molq.records import JobRecord
+from molq.store import JobStore
+
+_TURN_SECONDS = 0.5
+
+
+@click.command("watch")
+@click.argument("job_ids", metavar="[ID...]", nargs=-1)
+@click.option("--timeout", metavar="DURATION", help="Give up after this long, such as 90s or 2h; the jobs go on.")
+@click.option("--json", "as_json", is_flag=True, help="Print the final records as JSON, and nothing else.")
+def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int:
+    """Wait until jobs are over: these, or all that are active now.
+
+    Exits with 0 if all succeeded; for a single job otherwise with its own exit code, if it has one, else with 1.
+    Ctrl-C leaves the jobs alone.
+    """
+    store = JobStore()
+    records = find_jobs(store, job_ids) if job_ids else store.jobs()
+    limit = None if timeout is None else Duration.parse(timeout).seconds
+    try:
+        _wait(store, records, limit, quiet=as_json)
+    except KeyboardInterrupt:
+        again = " ".join(["molq watch", *(record.job_id[:SHORT_ID] for record in records if job_ids)])
+        print(f"\nmolq: stopped watching; the jobs go on. Watch them again with: {again}", file=sys.stderr)
+        return 130
+    ended = [store.job(record.job_id) for record in records]
+    if as_json:
+        print_json([plain(record) for record in ended])
+    elif not ended:
+        click.echo("no active jobs")
+    else:
+        for record in ended:
+            click.echo(outcome_line(record))
+    if len(ended) == 1:
+        return exit_code_of(ended[0])
+    return max((min(exit_code_of(record), 1) for record in ended), default=0)
+
+
+def _wait(store: JobStore, records: list[JobRecord], limit: float | None, *, quiet: bool) -> None:
+    """Wait for the jobs of several clusters in turns."""
+    began = time.monotonic()
+    watched = {record.job_id for record in records}
+
+    def show(payload: EventPayload) -> None:
+        step = payload.transition
+        if step is not None and step.job_id in watched and not quiet and not step.new_state.is_terminal:
+            click.echo(f"{clock(step.timestamp)}  {step.job_id[:SHORT_ID]}  {visible(step.new_state.value)}")
+
+    pending = submitors(store, records)
+    for submitor, _ in pending:
+        submitor.on(EventType.STATUS_CHANGE, show)
+    while pending:
+        for group in list(pending):
+            submitor, jobs = group
+            left = None if limit is None else max(0.0, limit - (time.monotonic() - began))
+            turn = left if len(pending) == 1 else min(_TURN_SECONDS, left if left is not None else _TURN_SECONDS)
+            try:
+                submitor.watch([record.job_id for record in jobs], timeout=turn)
+                pending.remove(group)
+            except MolqTimeoutError as error:
+                if left is not None and time.monotonic() - began >= (limit or 0):
+                    raise MolqTimeoutError(str(error), timeout=limit or 0.0, active=error.active) from error
