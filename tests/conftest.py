@@ -1,0 +1,74 @@
+"""Each test has a home, a working directory and a local queue of its own, and leaves no process behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from molq import JobStore, Submitor
+
+
+def _processes_that_mention(text: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in told and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of molq's state; the working directory is ``work`` beside it."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    work.mkdir()
+    monkeypatch.setenv("MOLQ_HOME", str(home))
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.chdir(work)
+    yield home
+    deadline = time.monotonic() + 10
+    while (pids := _processes_that_mention(str(tmp_path))) and time.monotonic() < deadline:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.01)
+    assert pids == []
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[JobStore]:
+    """The store in ``home``."""
+    store = JobStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def submitor(store: JobStore) -> Submitor:
+    """A Submitor for the local queue in ``home``."""
+    return Submitor("here", "local", store=store)
+
+
+@pytest.fixture
+def molq(home: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user would."""
+    program = Path(sys.executable).with_name("molq")
+
+    def run(*arguments: str, stdin: str = "", **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(program), *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False, **options
+        )
+
+    return run

@@ -1,0 +1,217 @@
+"""The command line, as a user types it, on the local queue."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Molq = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def _submitted(molq: Molq, *arguments: str) -> str:
+    reply = molq("submit", "local", "--json", *arguments)
+    assert reply.returncode == 0, reply.stderr
+    return json.loads(reply.stdout)["job_id"]
+
+
+def test_submit_and_block_shows_the_output_and_the_end(molq: Molq):
+    reply = molq("submit", "local", "--block", "--", "echo", "hello from molq")
+
+    assert (reply.returncode, reply.stdout) == (0, "hello from molq\n")
+    assert reply.stderr.startswith("molq: ")
+    assert " succeeded after " in reply.stderr
+
+
+@pytest.mark.parametrize(("code", "shown"), [("exit 3", 3), ("kill -9 $$", 137)])
+def test_submit_and_block_exits_as_the_job_does(molq: Molq, code: str, shown: int):
+    reply = molq("submit", "local", "--block", "--shell", code)
+
+    assert reply.returncode == shown
+
+
+def test_a_job_is_submitted_followed_and_shown_by_a_shortened_id(molq: Molq):
+    job_id = _submitted(molq, "--name", "greeting", "--", "echo", "hi")
+
+    watched = molq("watch", job_id[:6])
+    listed = molq("list", "--all", "--json")
+    shown = molq("inspect", job_id[:6], "--json")
+    logs = molq("logs", job_id[:6])
+
+    assert watched.returncode == 0
+    assert f"{job_id[:8]}  succeeded" in watched.stdout
+    assert [job["job_name"] for job in json.loads(listed.stdout)] == ["greeting"]
+    assert [step["new_state"] for step in json.loads(shown.stdout)["transitions"]][-1] == "succeeded"
+    assert logs.stdout == "hi\n"
+
+
+def test_watch_of_one_job_exits_as_the_job_did(molq: Molq):
+    job_id = _submitted(molq, "--shell", "exit 7")
+
+    assert molq("watch", job_id).returncode == 7
+
+
+def test_watch_that_gives_up_says_what_is_still_active(molq: Molq):
+    job_id = _submitted(molq, "--", "sleep", "60")
+
+    reply = molq("watch", job_id, "--timeout", "0s")
+
+    assert reply.returncode == 1
+    assert f"molq: error: still active after 0 s: {job_id}" in reply.stderr
+    molq("cancel", job_id)
+
+
+def test_cancel_ends_a_running_job_and_leaves_a_finished_one(molq: Molq):
+    job_id = _submitted(molq, "--", "sleep", "60")
+
+    first = molq("cancel", job_id)
+    ended = molq("watch", job_id)
+    second = molq("cancel", job_id)
+
+    assert first.returncode == 0
+    assert "cancelled" in ended.stdout
+    assert ended.returncode != 0
+    assert "is over already: cancelled" in second.stdout
+
+
+def test_logs_follow_a_job_to_its_end(molq: Molq, tmp_path: Path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    job_id = _submitted(molq, "--shell", f"echo one; cat {gate}; echo err >&2")
+    program = Path(sys.executable).with_name("molq")
+
+    with subprocess.Popen([program, "logs", "-f", job_id], stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout.readline() == "one\n"
+        gate.write_text("two\n")
+        assert follower.stdout.read() == "two\n"
+
+    assert follower.returncode == 0
+    assert molq("logs", "--stderr", job_id).stdout == "err\n"
+    assert molq("logs", "-n", "1", job_id).stdout == "two\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("status", "zzz"), "there is no job 'zzz'"),
+        (("submit", "nope", "--", "true"), "there is no scheduler 'nope' (installed are: "),
+        (("submit", "local", "--memory", "5X", "--", "true"), "'5X' is no amount of memory"),
+        (("submit", "local", "--time", "-5m", "--", "true"), "'-5m' is no length of time"),
+        (("submit", "local"), "give exactly one of argv, command and script"),
+        (("submit", "local", "--script", "/no/such"), "cannot read the script '/no/such'"),
+        (("submit", "local", "--env", "1A=x", "--", "true"), "'1A'"),
+        (("submit", "local", "--account", "a", "--", "true"), "does not support account"),
+        (("frobnicate",), "No such command 'frobnicate'; see: molq --help"),
+        (("logs",), "Missing argument 'ID'; see: molq logs --help"),
+    ],
+)
+def test_misuse_is_one_sentence_and_exit_code_2(molq: Molq, arguments: tuple[str, ...], sentence: str):
+    reply = molq(*arguments)
+
+    assert reply.returncode == 2
+    assert reply.stderr.startswith("molq: error: ")
+    assert reply.stderr.count("\n") == 1
+    assert sentence in reply.stderr
+    assert reply.stdout == ""
+
+
+def test_a_missing_program_is_the_jobs_failure(molq: Molq):
+    reply = molq("submit", "local", "--block", "--", "no-such-program")
+
+    assert reply.returncode == 127
+    assert "not found" in reply.stderr
+
+
+def test_an_ambiguous_id_names_the_candidates(molq: Molq):
+    ids = [_submitted(molq, "--", "true") for _ in range(17)]
+    first = next(a for a in "0123456789abcdef" if sum(job_id.startswith(a) for job_id in ids) > 1)
+    molq("watch")
+
+    reply = molq("status", first)
+
+    assert reply.returncode == 2
+    assert f"the id {first!r} fits several jobs" in reply.stderr
+
+
+def test_a_database_that_is_none_is_left_alone(molq: Molq, home: Path):
+    home.mkdir(mode=0o700)
+    (home / "jobs.db").write_bytes(b"these are my notes, not a database\n" * 100)
+
+    reply = molq("list")
+
+    assert reply.returncode == 1
+    assert reply.stderr.startswith("molq: error: the database ")
+    assert (home / "jobs.db").read_bytes() == b"these are my notes, not a database\n" * 100
+
+
+def test_backends_are_listed_with_their_distribution(molq: Molq):
+    rows = {row["scheduler"]: row for row in json.loads(molq("backends", "--json").stdout)}
+
+    assert rows["local"]["distribution"] == "molq-local"
+    assert rows["local"]["status"] == "ok"
+
+
+def test_ctrl_c_in_watch_leaves_the_job_alone_and_says_so(molq: Molq):
+    job_id = _submitted(molq, "--", "sleep", "60")
+    program = Path(sys.executable).with_name("molq")
+    with subprocess.Popen(
+        [program, "watch", job_id], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watch:
+        assert "running" in watch.stdout.readline()
+        watch.send_signal(signal.SIGINT)
+        told = watch.stderr.read()
+
+    assert watch.returncode == 130
+    assert f"the jobs go on. Watch them again with: molq watch {job_id[:8]}" in told
+    assert json.loads(molq("status", "--json", job_id).stdout)[0]["state"] == "running"
+    molq("cancel", job_id)
+
+
+def test_escape_sequences_in_a_name_do_not_reach_the_terminal(molq: Molq):
+    job_id = _submitted(molq, "--name", "evil\x1b[2Jname\u202e", "--", "true")
+    molq("watch", job_id)
+
+    listed = molq("list", "--all").stdout
+
+    assert "\x1b" not in listed
+    assert "evil\\x1b[2Jname\\u202e" in listed
+
+
+def test_escape_sequences_in_a_log_are_visible_on_a_terminal_and_raw_in_a_pipe(molq: Molq):
+    job_id = _submitted(molq, "--shell", r"printf 'a\033[31mb\n'")
+    molq("watch", job_id)
+    program = Path(sys.executable).with_name("molq")
+    ours, theirs = pty.openpty()
+
+    subprocess.run([program, "logs", job_id], stdout=theirs, check=True, timeout=30)
+    os.close(theirs)
+
+    assert os.read(ours, 1000) == b"a\\x1b[31mb\r\n"
+    assert molq("logs", job_id).stdout == "a\x1b[31mb\n"
+    os.close(ours)
+
+
+def test_a_job_outlives_the_terminal_it_was_submitted_from(molq: Molq, tmp_path: Path):
+    done = tmp_path / "done"
+    program = Path(sys.executable).with_name("molq")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(program, [str(program), "submit", "local", "--shell", f"sleep 0.5; touch {done}"])
+    os.read(terminal, 1000)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+
+    deadline = time.monotonic() + 20
+    while not done.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    assert done.exists()
+    assert molq("watch").returncode == 0

@@ -1,0 +1,126 @@
+"""Whoever dies, and whenever: each job is there once, ran at most once, and is settled in the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+from molq import JobState, JobStore, Submitor
+
+_SUBMITTING = """
+import sys
+from molq import Submitor
+with Submitor("here") as submitor:
+    print("ready", flush=True)
+    for _ in range(int(sys.argv[2])):
+        submitor.submit(command=f"echo $MOLQ_JOB_ID >>{sys.argv[1]}")
+"""
+
+_SYSTEM_CALLS = (
+    "mkdir,mkdirat,fsync,fdatasync,pwrite64,write,flock,fcntl,ftruncate,unlink,vfork,fork,clone,clone3,execve,fchmod,"
+    "fchmodat,pwritev,wait4"
+)
+
+
+def _settle(store: JobStore) -> None:
+    """Reconcile as the next process would, two minutes and a few polls later."""
+    submitor = Submitor("here", store=store)
+    deadline = time.monotonic() + 60
+    ahead = 0.0
+    while submitor.list() and time.monotonic() < deadline:
+        late = time.time() + ahead
+        submitor._poller = attrs.evolve(submitor._poller, clock=lambda late=late: late)
+        submitor.refresh()
+        ahead += 40.0 if all(record.state is JobState.CREATED for record in submitor.list()) else 0.0
+        time.sleep(0.01)
+
+
+def _assert_each_once(store: JobStore, log: Path) -> None:
+    ran = log.read_text().split() if log.exists() else []
+    records = {record.job_id: record for record in store.jobs(include_terminal=True)}
+    assert len(ran) == len(set(ran)), "a job ran twice"
+    assert set(ran) <= set(records), "a job runs that nobody knows"
+    for job_id, record in records.items():
+        expected = JobState.SUCCEEDED if job_id in ran else JobState.FAILED
+        assert record.state is expected, (record.state, record.failure_reason)
+        if expected is JobState.FAILED:
+            assert record.cause == "submit"
+    ids = [record.scheduler_job_id for record in records.values() if record.scheduler_job_id]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_submitter_killed_at_random_loses_and_doubles_nothing(store: JobStore, tmp_path: Path):
+    log = tmp_path / "log"
+    for number in range(12):
+        with subprocess.Popen(
+            [sys.executable, "-c", _SUBMITTING, str(log), "1000"], stdout=subprocess.PIPE, text=True
+        ) as child:
+            child.stdout.readline()
+            time.sleep(0.003 * number)
+            child.kill()
+
+    _settle(store)
+
+    assert store.jobs(include_terminal=True)
+    _assert_each_once(store, log)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_a_submitter_killed_at_each_system_call_loses_and_doubles_nothing(store: JobStore, tmp_path: Path):
+    log = tmp_path / "log"
+    deaths = 0
+    for number in range(1, 400):
+        tracer = ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={_SYSTEM_CALLS}"]
+        killer = ["-e", f"inject={_SYSTEM_CALLS}:signal=KILL:when={number}"]
+        victim = [sys.executable, "-c", _SUBMITTING, str(log), "1"]
+        child = subprocess.run([*tracer, *killer, *victim], capture_output=True, check=False)
+        if child.returncode == 0:
+            break
+        deaths += 1
+
+    _settle(store)
+
+    assert child.returncode == 0, child.stderr
+    assert deaths > 20
+    _assert_each_once(store, log)
+
+
+def test_eight_submitters_at_once_with_a_killed_agent_lose_nothing(store: JobStore, home: Path, tmp_path: Path):
+    log = tmp_path / "log"
+    children = [
+        subprocess.Popen([sys.executable, "-c", _SUBMITTING, str(log), "12"], stdout=subprocess.DEVNULL)
+        for _ in range(8)
+    ]
+    while any(child.poll() is None for child in children):
+        for pid in _agents(home):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.3)
+
+    _settle(store)
+
+    records = store.jobs(include_terminal=True)
+    assert [child.returncode for child in children] == [0] * 8
+    ran = log.read_text().split()
+    assert len(ran) == len(set(ran))
+    assert len(records) == 96
+    assert {record.state for record in records} <= {JobState.SUCCEEDED}
+
+
+def _agents(home: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"molq_local" in line and str(home).encode() in line:
+            found.append(int(entry.name))
+    return found
