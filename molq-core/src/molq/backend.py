@@ -13,9 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import attrs
 import pluggy
 
+from molq.conditions import DependencyCondition
 from molq.errors import CommandFailedError, SchedulerError
 from molq.job_spec import (
-    DependencyCondition,
     JobExecution,
     JobResources,
     JobScheduling,
@@ -325,9 +325,7 @@ class Commands(Protocol):
     def environment(self) -> Mapping[str, str]:
         """The variables that programs inherit, without the ones that the backend's description drops."""
 
-    def run(
-        self, argv: Sequence[str], *, stdin: str | None = None, timeout: float | None = None
-    ) -> CommandReply:
+    def run(self, argv: Sequence[str], *, stdin: str | None = None, timeout: float | None = None) -> CommandReply:
         """Run a program that only asks or may be repeated, and return its reply, whatever its exit code.
 
         Args:
@@ -339,9 +337,7 @@ class Commands(Protocol):
             CommandFailedError: it could not be started, or did not end in time.
         """
 
-    def submit(
-        self, argv: Sequence[str], *, stdin: str | None = None, timeout: float | None = None
-    ) -> CommandReply:
+    def submit(self, argv: Sequence[str], *, stdin: str | None = None, timeout: float | None = None) -> CommandReply:
         """Run the program that submits the job, so that its reply survives the death of this process.
 
         The reply goes to files in the job's folder, and the program holds the job's submit lock until it ends.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
+import re
 import selectors
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -239,11 +241,16 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _scrubbed(environment: Mapping[str, str], description: BackendDescription) -> dict[str, str]:
-    def is_kept(name: str) -> bool:
-        dropped = any(fnmatch.fnmatchcase(name, pattern) for pattern in description.dropped_variables)
-        return not dropped or any(fnmatch.fnmatchcase(name, pattern) for pattern in description.kept_variables)
+    is_dropped = _matcher(description.dropped_variables)
+    is_kept = _matcher(description.kept_variables)
+    return {name: value for name, value in environment.items() if not is_dropped(name) or is_kept(name)}
 
-    return {name: value for name, value in environment.items() if is_kept(name)}
+
+@functools.cache
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """Return what tells whether a name fits one of some shell patterns."""
+    # A set without characters fits no name at all.
+    return re.compile("|".join(map(fnmatch.translate, patterns)) or "[^\\W\\w]").match
 
 
 def _shown(argv: Sequence[str]) -> str:

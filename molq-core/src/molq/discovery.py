@@ -101,7 +101,7 @@ def load_options_class(name: str) -> object:
 
 def _entry_points() -> list[EntryPoint]:
     """Return the entry points of both groups: the search through all distributions is done once."""
-    from importlib import metadata  # noqa: PLC0415 - see above
+    from importlib import metadata
 
     found = metadata.entry_points()
     return [*found.select(group=BACKENDS), *found.select(group=EXTENSIONS)]
@@ -141,9 +141,9 @@ def _missing(scheduler: str, known: Iterable[InstalledBackend]) -> str:
 
 
 def _load(installed: InstalledBackend, extensions: Iterable[EntryPoint]) -> Backend:
-    import pluggy  # noqa: PLC0415 - see above
+    import pluggy
 
-    from molq import hookspecs  # noqa: PLC0415 - as above
+    from molq import hookspecs
 
     plugins = pluggy.PluginManager("molq")
     plugins.add_hookspecs(hookspecs)
@@ -186,7 +186,7 @@ class _Part:
         Raises:
             BackendError: it cannot be imported, or does not fit the hooks.
         """
-        from pluggy import PluginValidationError  # noqa: PLC0415 - see above
+        from pluggy import PluginValidationError
 
         try:
             module = self.entry_point.load()
@@ -208,7 +208,7 @@ class _Part:
         )
 
     def _check_hooks(self, plugins: pluggy.PluginManager, module: object, *, only_wraps: bool) -> None:
-        from molq import hookspecs  # noqa: PLC0415 - see above
+        from molq import hookspecs
 
         for name, function in _hooks_in(module):
             if not hasattr(hookspecs, name):

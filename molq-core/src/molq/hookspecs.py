@@ -81,7 +81,9 @@ def molq_read_submit_reply(reply: CommandReply) -> SubmitReceipt:
 
 @hookspec(firstresult=True)
 def molq_poll_jobs(jobs: tuple[SubmittedJob, ...], options: SchedulerOptions, commands: Commands) -> PollAnswer:
-    """Return what the scheduler says of ``jobs``, asked with a number of commands that does not grow with them. Required.
+    """Return what the scheduler says of ``jobs``. Required.
+
+    The number of commands must not grow with the number of jobs.
 
     Raises:
         SchedulerError: the scheduler could not be asked.
@@ -105,7 +107,10 @@ def molq_cancel_jobs(
 
 @hookspec(firstresult=True)
 def molq_compile_dependencies(upstreams: tuple[UpstreamJob, ...]) -> CompiledDependencies:
-    """Return the scheduler's expression for waiting on ``upstreams``. Optional: without it there are no dependencies. Pure."""
+    """Return the scheduler's expression for waiting on ``upstreams``. Optional; pure.
+
+    Without it the scheduler has no dependencies.
+    """
     raise NotImplementedError
 
 
@@ -124,9 +129,7 @@ def molq_find_jobs(
 
 
 @hookspec(firstresult=True)
-def molq_update_dependencies(
-    job: SubmittedJob, expression: str, options: SchedulerOptions, commands: Commands
-) -> bool:
+def molq_update_dependencies(job: SubmittedJob, expression: str, options: SchedulerOptions, commands: Commands) -> bool:
     """Return whether the waiting ``job`` now waits for ``expression`` instead. Optional.
 
     Without it molq cancels the waiting job and submits it again.

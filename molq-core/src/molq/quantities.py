@@ -31,7 +31,7 @@ def _whole(quantity: str, amount: float, unit: int) -> int:
     return amount * unit if isinstance(amount, int) else math.ceil(Fraction(repr(float(amount))) * unit)
 
 
-def _check_range(quantity: type[Memory] | type[Duration], unit: str, value: int) -> None:
+def _check_range(quantity: type[Memory | Duration], unit: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
         name = quantity.__name__
         raise ValueError(
@@ -55,7 +55,7 @@ class Memory:
 
     bytes: int = attrs.field()
 
-    @bytes.validator
+    @bytes.validator  # noqa: A003 - the reference stores bytes, so that is the field's name
     def _in_range(self, _attribute: object, value: int) -> None:
         _check_range(Memory, "bytes", value)
 

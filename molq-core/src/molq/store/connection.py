@@ -51,6 +51,8 @@ class Connection:
         self._is_closed = False
         self._file: tuple[int, int] | None = None
         self._openings = 0
+        self._synchronous = ""
+        self._has_wal = False
         _open_ones.add(self)
         with self._lock, self._explained():
             _make_private(path)
@@ -83,10 +85,16 @@ class Connection:
             yield sqlite
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection within one transaction, which is committed at the end and undone on any error."""
+    def writing(self, *, durably: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give a connection within one transaction, which is committed at the end and undone on any error.
+
+        Args:
+            durably: whether it must be on the disk when this returns. Without, a power cut may undo the latest
+                transactions, as a whole and in order: right for what evidence will tell again.
+        """
         with self._lock, self._explained():
             sqlite = self._current()
+            self._choose_durability(sqlite, durably=durably)
             # IMMEDIATE: a transaction that begins by reading cannot wait for the write lock later on.
             sqlite.execute("BEGIN IMMEDIATE")
             try:
@@ -136,6 +144,7 @@ class Connection:
             version = check_is_ours(sqlite, self.path)
             self._choose_journal(sqlite, is_new=version == 0)
             sqlite.execute("PRAGMA synchronous = FULL")
+            self._synchronous = "FULL"
             sqlite.execute("PRAGMA foreign_keys = ON")
             migrate(sqlite, self.path)
         except BaseException:
@@ -156,6 +165,8 @@ class Connection:
             self._set_journal(sqlite, "WAL")
         elif journal == "wal" and not is_local(self.path):
             self._set_journal(sqlite, "DELETE")
+        (journal,) = sqlite.execute("PRAGMA journal_mode").fetchone()
+        self._has_wal = journal == "wal"
 
     def _set_journal(self, sqlite: sqlite3.Connection, journal: str) -> None:
         # SQLite waits for others in all statements but this one.
@@ -169,6 +180,13 @@ class Connection:
                 time.sleep(_RETRY_SECONDS)
             else:
                 return
+
+    def _choose_durability(self, sqlite: sqlite3.Connection, *, durably: bool) -> None:
+        # Only the write-ahead log stays sound without waiting for the disk.
+        wanted = "NORMAL" if self._has_wal and not durably else "FULL"
+        if wanted != self._synchronous:
+            sqlite.execute(f"PRAGMA synchronous = {wanted}")
+            self._synchronous = wanted
 
     def _let_go(self) -> None:
         if self._sqlite is not None:

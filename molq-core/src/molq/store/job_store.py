@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -16,10 +15,9 @@ from molq.records import JobDependency, JobRecord
 from molq.store import rows
 from molq.store.connection import BUSY_SECONDS, Connection
 from molq.store.leases import Lease, Leases, is_current
+from molq.store.log import warn
 from molq.store.questions import ACTIVE, Questions
 from molq.tracking import Change, TrackedJob
-
-_log = logging.getLogger("molq.store")
 
 
 def default_path() -> Path:
@@ -61,7 +59,7 @@ class JobStore(Questions):
         """Close the database. Closing twice is harmless."""
         self._connection.close()
 
-    def add_job(  # noqa: PLR0913 - the parts of one fact
+    def add_job(
         self,
         record: JobRecord,
         *,
@@ -73,10 +71,9 @@ class JobStore(Questions):
     ) -> TrackedJob:
         """Record the intent to submit a job: its row, its edges, its request and its first transition."""
         columns = {**rows.to_columns(record), "time_limit": time_limit, "is_array": is_array}
-        with self._connection.writing() as sqlite:
+        with self._connection.writing(durably=True) as sqlite:
             sqlite.execute(
-                f"INSERT INTO jobs ({', '.join(columns)}) "  # noqa: S608 - names of fields
-                f"VALUES ({', '.join(':' + name for name in columns)})",
+                f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})",
                 columns,
             )
             sqlite.execute("INSERT INTO requests VALUES (?, ?)", (record.job_id, json.dumps(request)))
@@ -85,7 +82,7 @@ class JobStore(Questions):
                 [(e.job_id, e.dependency_job_id, e.dependency_type, e.scheduler_dependency) for e in dependencies],
             )
             _add_transition(sqlite, record.job_id, (None, record.state), record.created_at, reason)
-        return self.tracked_job(record.job_id)
+        return rows.newly_tracked(record, time_limit=time_limit, is_array=is_array)
 
     def apply(self, changes: Sequence[Change], now: float, lease: Lease | None = None) -> list[Change]:
         """Write the changes that are still true of their rows, in one transaction, and return those.
@@ -102,9 +99,9 @@ class JobStore(Questions):
 
     def request_cancel(self, job_id: str, now: float) -> TrackedJob:
         """Record that the job should be cancelled, unless it is over or that is recorded already."""
-        with self._connection.writing() as sqlite:
+        with self._connection.writing(durably=True) as sqlite:
             sqlite.execute(
-                "UPDATE jobs SET cancel_requested_at = ?, revision = revision + 1 "  # noqa: S608 - a literal text
+                "UPDATE jobs SET cancel_requested_at = ?, revision = revision + 1 "
                 f"WHERE job_id = ? AND cancel_requested_at IS NULL AND {ACTIVE}",
                 (now, rows.as_column(job_id)),
             )
@@ -118,7 +115,7 @@ class JobStore(Questions):
         with self._connection.writing() as sqlite:
             if accepted_at is None:
                 sqlite.execute(
-                    "UPDATE jobs SET cancel_requested_at = NULL, revision = revision + 1 "  # noqa: S608 - a literal text
+                    "UPDATE jobs SET cancel_requested_at = NULL, revision = revision + 1 "
                     f"WHERE job_id = ? AND cancel_accepted_at IS NULL AND {ACTIVE}",
                     (job_id,),
                 )
@@ -135,15 +132,14 @@ def _apply(sqlite: sqlite3.Connection, change: Change, now: float) -> bool:
     old, new = change.old, change.new
     requeued = new.restarts > old.restarts
     if old.state != new.state and not may_follow(old.state, new.state, requeued=requeued):
-        _log.warning("job %s is %s and cannot become %s: %s", old.job_id, old.state, new.state, change.reason)
+        warn("job %s is %s and cannot become %s: %s", old.job_id, old.state, new.state, change.reason)
         return False
     columns = rows.changed_columns(old, new)
     if not columns:
         return False
     assignments = ", ".join(f"{name} = :{name}" for name in columns)
     written = sqlite.execute(
-        f"UPDATE jobs SET {assignments}, revision = revision + 1 "  # noqa: S608 - names of fields
-        "WHERE job_id = :job_id AND revision = :revision",
+        f"UPDATE jobs SET {assignments}, revision = revision + 1 WHERE job_id = :job_id AND revision = :revision",
         {**columns, "job_id": old.job_id, "revision": old.revision},
     )
     if written.rowcount != 1:

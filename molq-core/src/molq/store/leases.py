@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -112,8 +111,7 @@ class Leases:
             values = (now, now, failure)
         with self._connection.writing() as sqlite:
             sqlite.execute(
-                f"UPDATE clusters SET {outcome} "  # noqa: S608 - literal texts from above
-                "WHERE cluster_name = ? AND scheduler = ? AND lease_epoch = ?",
+                f"UPDATE clusters SET {outcome} WHERE cluster_name = ? AND scheduler = ? AND lease_epoch = ?",
                 (*values, lease.cluster_name, lease.scheduler, lease.epoch),
             )
 
@@ -154,13 +152,13 @@ def is_current(sqlite: sqlite3.Connection, lease: Lease) -> bool:
 def _this_process() -> str:
     pid = os.getpid()
     start = _start_time(pid) or _UNKNOWN
-    return " ".join((socket.gethostname(), _boot_id(), _pid_namespace(), str(pid), start))
+    return " ".join((os.uname().nodename, _boot_id(), _pid_namespace(), str(pid), start))
 
 
 def _is_dead(holder: str) -> bool:
     """Tell whether the holder surely lives no more; that can only be said where its process id means something."""
     host, boot, namespace, pid, start = (holder.split(" ") + [""] * 5)[:5]
-    if host != socket.gethostname() or not pid.isdecimal():
+    if host != os.uname().nodename or not pid.isdecimal():
         return False
     if boot != _boot_id():
         return True

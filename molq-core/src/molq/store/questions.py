@@ -40,7 +40,7 @@ class Questions:
             JobNotFoundError: there is none with this id.
         """
         found = self._connection.ask(
-            f"SELECT {rows.RECORD_COLUMNS} FROM jobs WHERE job_id = ?",  # noqa: S608 - names of fields
+            f"SELECT {rows.RECORD_COLUMNS} FROM jobs WHERE job_id = ?",
             (rows.as_column(job_id),),
         )
         for record in rows.records(found):
@@ -63,7 +63,7 @@ class Questions:
             values.append(rows.as_column(cluster_name))
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         found = self._connection.ask(
-            f"SELECT {rows.RECORD_COLUMNS} FROM {table} {where} ORDER BY number DESC LIMIT ?",  # noqa: S608 - literal texts
+            f"SELECT {rows.RECORD_COLUMNS} FROM {table} {where} ORDER BY number DESC LIMIT ?",
             (*values, -1 if limit is None else limit),
         )
         return list(rows.records(reversed(found)))
@@ -102,8 +102,7 @@ class Questions:
     def tracked_jobs(self, job_ids: Iterable[str]) -> list[TrackedJob]:
         """Return what reconciliation needs of some jobs, whatever their state."""
         found = self._connection.ask(
-            f"SELECT {rows.TRACKED_COLUMNS} FROM jobs "  # noqa: S608 - names of fields
-            "WHERE job_id IN (SELECT value FROM json_each(?)) ORDER BY number",
+            f"SELECT {rows.TRACKED_COLUMNS} FROM jobs WHERE job_id IN (SELECT value FROM json_each(?)) ORDER BY number",
             (json.dumps(list(job_ids)),),
         )
         return list(rows.tracked_jobs(found))
@@ -111,7 +110,7 @@ class Questions:
     def open_jobs(self, cluster_name: str, scheduler: str, now: float) -> list[TrackedJob]:
         """Return a cluster's jobs that evidence may still change: active ones and those lost of late."""
         found = self._connection.ask(
-            f"SELECT {rows.TRACKED_COLUMNS} FROM jobs INDEXED BY jobs_open "  # noqa: S608 - literal texts
+            f"SELECT {rows.TRACKED_COLUMNS} FROM jobs INDEXED BY jobs_open "
             f"WHERE {OPEN} AND cluster_name = ? AND scheduler = ? "
             "AND (state != 'lost' OR finished_at IS NULL OR finished_at > ?) ORDER BY number",
             (cluster_name, scheduler, now - LOST_SECONDS),
@@ -130,7 +129,7 @@ class Questions:
     def newest_submission(self, cluster_name: str, scheduler: str) -> float | None:
         """Return when the youngest active job of a cluster was recorded; None if no job is active."""
         found = self._connection.ask(
-            f"SELECT created_at FROM jobs INDEXED BY jobs_open WHERE {ACTIVE} "  # noqa: S608 - a literal text
+            f"SELECT created_at FROM jobs INDEXED BY jobs_open WHERE {ACTIVE} "
             "AND cluster_name = ? AND scheduler = ? ORDER BY number DESC LIMIT 1",
             (cluster_name, scheduler),
         )
@@ -194,7 +193,7 @@ class Questions:
 
     def _edges(self, column: str, job_id: str) -> list[JobDependency]:
         found = self._connection.ask(
-            "SELECT job_id, dependency_job_id, dependency_type, scheduler_dependency "  # noqa: S608 - a literal name
+            "SELECT job_id, dependency_job_id, dependency_type, scheduler_dependency "
             f"FROM dependencies WHERE {column} = ? ORDER BY job_id, dependency_job_id",
             (rows.as_column(job_id),),
         )

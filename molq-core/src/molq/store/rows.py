@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,9 +11,8 @@ import attrs
 
 from molq.job_state import JobState
 from molq.records import JobDependency, JobRecord, StatusTransition
+from molq.store.log import warn
 from molq.tracking import TrackedJob
-
-_log = logging.getLogger("molq.store")
 
 RECORD_FIELDS = tuple(field.name for field in attrs.fields(JobRecord))
 TRACKED_FIELDS = tuple(field.name for field in attrs.fields(TrackedJob))
@@ -58,7 +56,7 @@ def to_columns(value: JobRecord | TrackedJob) -> dict[str, Any]:
     return columns
 
 
-def as_column(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+def as_column(value: Any) -> Any:
     """Return a value as SQLite takes it: a path that is not UTF-8 is no text to it, so that one is kept as bytes."""
     if isinstance(value, str) and not value.isascii():
         try:
@@ -66,6 +64,13 @@ def as_column(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
         except UnicodeEncodeError:
             return value.encode(errors="surrogatepass")
     return value
+
+
+def newly_tracked(record: JobRecord, *, time_limit: int | None, is_array: bool) -> TrackedJob:
+    """Return what reconciliation would read of a job whose row was just added."""
+    fields: dict[str, Any] = {name: getattr(record, name, None) for name in TRACKED_FIELDS}
+    fields |= {"revision": 0, "restarts": 0, "missed_polls": 0, "time_limit": time_limit, "is_array": is_array}
+    return TrackedJob(**fields)
 
 
 def records(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobRecord]:
@@ -79,7 +84,7 @@ def records(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobRecord]:
         except ValueError:
             metadata = None
         if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-            _log.warning("the metadata of job %r cannot be read: %r", fields["job_id"], fields["metadata"])
+            warn("the metadata of job %r cannot be read: %r", fields["job_id"], fields["metadata"])
             continue
         yield JobRecord(**{**fields, "metadata": metadata})
 
@@ -110,7 +115,7 @@ def numbered_transitions(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int,
         try:
             states = (None if old is None else JobState(old), JobState(new))
         except ValueError:
-            _log.warning("transition %s of job %r cannot be read: from %r to %r", number, job_id, old, new)
+            warn("transition %s of job %r cannot be read: from %r to %r", number, job_id, old, new)
             continue
         yield number, StatusTransition(_as_text(job_id), *states, timestamp, _as_text(reason))
 
@@ -135,7 +140,7 @@ def _fields(names: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any] | No
     state = _STATES.get(fields["state"])
     wrong = _wrong_field(names, types) or ("state" if state is None else None)
     if wrong is not None:
-        _log.warning("the row of job %r cannot be read: its %s is %r", fields["job_id"], wrong, fields[wrong])
+        warn("the row of job %r cannot be read: its %s is %r", fields["job_id"], wrong, fields[wrong])
         return None
     if bytes in types:
         fields = {name: _as_text(value) for name, value in fields.items()}
@@ -152,7 +157,7 @@ def _wrong_field(names: tuple[str, ...], types: tuple[type, ...]) -> str | None:
     return None
 
 
-def _as_text(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+def _as_text(value: Any) -> Any:
     if not isinstance(value, bytes):
         return value
     try:
