@@ -33,11 +33,12 @@ _SYSTEM_CALLS = (
 def _settle(store: JobStore) -> None:
     """Reconcile as the next process would, two minutes and a few polls later."""
     submitor = Submitor("here", store=store)
+    engine = submitor._engine
     deadline = time.monotonic() + 60
     ahead = 0.0
     while submitor.list() and time.monotonic() < deadline:
         late = time.time() + ahead
-        submitor._poller = attrs.evolve(submitor._poller, clock=lambda late=late: late)
+        engine.poller = attrs.evolve(engine.poller, clock=lambda late=late: late)
         submitor.refresh()
         ahead += 40.0 if all(record.state is JobState.CREATED for record in submitor.list()) else 0.0
         time.sleep(0.01)

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "CommandError": "errors",
     "ConfigError": "errors",
-    "DependencyCondition": "job_spec",
+    "DependencyCondition": "conditions",
     "DependencyPreview": "records",
     "DependencyPreviewItem": "records",
     "DependencyRef": "job_spec",
@@ -53,9 +53,8 @@ _OPTIONS = ("LSFSchedulerOptions", "LocalSchedulerOptions", "PBSSchedulerOptions
 __all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - all are names; type checkers read the imports below
 
 if TYPE_CHECKING:
-    from molq_local import LocalSchedulerOptions as LocalSchedulerOptions
-
     from molq.backend import SchedulerOptions as SchedulerOptions
+    from molq.conditions import DependencyCondition as DependencyCondition
     from molq.dependencies import dependency_relation_state as dependency_relation_state
     from molq.errors import CommandError as CommandError
     from molq.errors import ConfigError as ConfigError
@@ -70,7 +69,6 @@ if TYPE_CHECKING:
     from molq.events import EventPayload as EventPayload
     from molq.events import EventType as EventType
     from molq.job_handle import JobHandle as JobHandle
-    from molq.job_spec import DependencyCondition as DependencyCondition
     from molq.job_spec import DependencyRef as DependencyRef
     from molq.job_spec import JobExecution as JobExecution
     from molq.job_spec import JobResources as JobResources
@@ -90,6 +88,7 @@ if TYPE_CHECKING:
     from molq.records import StatusTransition as StatusTransition
     from molq.store import JobStore as JobStore
     from molq.submitor import Submitor as Submitor
+    from molq_local import LocalSchedulerOptions as LocalSchedulerOptions
 
 
 def __getattr__(name: str) -> object:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from molq.backend import CompiledDependencies, UpstreamJob
+from molq.conditions import DEPENDENCY_CONDITIONS, DependencyCondition
 from molq.errors import ConfigError, SubmitError
-from molq.job_spec import DEPENDENCY_CONDITIONS, DependencyCondition, DependencyRef
+from molq.job_spec import DependencyRef
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
 from molq.records import DependencyPreview, DependencyPreviewItem, JobDependency, JobRecord

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from molq.job_state import JobState
-from molq.records import JobRecord
-
 if TYPE_CHECKING:
+    from molq.job_state import JobState
+    from molq.records import JobRecord
     from molq.submitor import Submitor
 
 
@@ -20,11 +19,11 @@ class JobHandle:
         scheduler: the scheduler's name.
     """
 
-    def __init__(self, submitor: Submitor, record: JobRecord) -> None:
+    def __init__(self, submitor: Submitor, job_id: str) -> None:
         self._submitor = submitor
-        self.job_id = record.root_job_id
-        self.cluster_name = record.cluster_name
-        self.scheduler = record.scheduler
+        self.job_id = job_id
+        self.cluster_name = submitor.cluster_name
+        self.scheduler = submitor.scheduler
 
     def __repr__(self) -> str:
         return f"<JobHandle {self.job_id} on {self.cluster_name} ({self.scheduler})>"

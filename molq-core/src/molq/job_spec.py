@@ -6,16 +6,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 import attrs
 
+from molq.conditions import DEPENDENCY_CONDITIONS, DependencyCondition
 from molq.quantities import Duration, Memory
-
-DependencyCondition = Literal["after_success", "after_failure", "after_started", "after"]
-"""What has to be true of an upstream job before its dependent may run."""
-
-DEPENDENCY_CONDITIONS: tuple[DependencyCondition, ...] = get_args(DependencyCondition)
 
 _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _ARRAY_RANGE = r"\d{1,9}(?:-\d{1,9}(?::[1-9]\d{0,8})?)?"
@@ -90,7 +86,7 @@ def _is_bool(instance: object, attribute: attrs.Attribute[Any], value: object) -
         raise _refuse(instance, attribute, value, "True or False")
 
 
-def _quantity(kind: type[Memory] | type[Duration]) -> _Check:
+def _quantity(kind: type[Memory | Duration]) -> _Check:
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from molq.job_spec import DependencyCondition
+from molq.conditions import DependencyCondition
 from molq.job_state import JobState
 
 

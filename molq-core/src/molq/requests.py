@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
+from molq.conditions import DependencyCondition
 from molq.errors import CommandError, ConfigError, UnsupportedFieldsError
 from molq.job_spec import (
-    DependencyCondition,
     DependencyRef,
     JobExecution,
     JobResources,

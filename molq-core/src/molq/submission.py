@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +21,8 @@ from molq.snapshots import request_snapshot
 from molq.store import JobStore
 from molq.submission_plan import SubmissionPlan, Target, plan_submission, refused
 from molq.tracking import Change, TrackedJob
+
+_NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +53,7 @@ class Submitter:
             StoreError: it could not be recorded; nothing was submitted.
         """
         backend = self.target.backend
-        job_id = str(uuid.uuid4())
+        job_id = _new_id()
         plan = plan_submission(self.target, spec, job_id, self._upstreams(spec))
         folder = JobFolder.create(plan.place, job_id, self.clock())
         with folder.submit_lock() as lock:
@@ -70,7 +70,7 @@ class Submitter:
 
     def preview(self, spec: JobSpec) -> str:
         """Return the script that ``submit`` would send, with a job id of zeros. Nothing is written."""
-        return plan_submission(self.target, spec, str(uuid.UUID(int=0)), self._upstreams(spec)).script
+        return plan_submission(self.target, spec, _NO_ID, self._upstreams(spec)).script
 
     def _upstreams(self, spec: JobSpec) -> dict[str, JobRecord]:
         return {ref.job_id: self.store.job(ref.job_id) for ref in spec.scheduling.dependencies}
@@ -81,6 +81,8 @@ class Submitter:
             _write_parts(folder, plan)
             return self._record_intent(plan)
         except BaseException:
+            import shutil
+
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
 
@@ -141,9 +143,17 @@ class Submitter:
 
     def _record(self, job: TrackedJob, learned_from: str, **changes: Any) -> TrackedJob:
         change = Change(old=job, new=attrs.evolve(job, **changes), reason=learned_from)
-        self.store.apply([change], self.clock())
-        # Another process may have adopted the job meanwhile, so the row has the last word.
+        if self.store.apply([change], self.clock()):
+            return attrs.evolve(change.new, revision=job.revision + 1)
+        # Another process has adopted the job meanwhile.
         return self.store.tracked_job(job.job_id)
+
+
+def _new_id() -> str:
+    # Slow to import, so not before the first submission.
+    import uuid
+
+    return str(uuid.uuid4())
 
 
 def _write_parts(folder: JobFolder, plan: SubmissionPlan) -> None:

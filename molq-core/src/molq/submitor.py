@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import builtins
-import os
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from molq.backend import SchedulerOptions
-from molq.cancellation import cancel
-from molq.commands import SystemCommands
-from molq.dependencies import preview
-from molq.discovery import load_backend
-from molq.errors import ConfigError, OptionsTypeError
-from molq.events import EventBus, EventTail, EventType, Handler
-from molq.job_handle import JobHandle
-from molq.job_spec import (
-    JobExecution,
-    JobResources,
-    JobScheduling,
-    Script,
-    SubmitorDefaults,
-)
-from molq.policies import RetentionPolicy, RetryPolicy
-from molq.polling import Poller
-from molq.records import DependencyPreview, JobDependency, JobRecord, StatusTransition
-from molq.requests import build_spec
-from molq.snapshots import restore_options
-from molq.store import JobStore
-from molq.submission import Submitter
-from molq.submission_plan import Target
-from molq.waiting import Waiter
+from molq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from molq.backend import SchedulerOptions
+    from molq.events import EventBus, EventType, Handler
+    from molq.job_handle import JobHandle
+    from molq.job_spec import JobExecution, JobResources, JobScheduling, Script, SubmitorDefaults
+    from molq.policies import RetentionPolicy, RetryPolicy
+    from molq.records import DependencyPreview, JobDependency, JobRecord, StatusTransition
+    from molq.store import JobStore
 
 
 class Submitor:
@@ -72,33 +56,26 @@ class Submitor:
     ) -> None:
         if not isinstance(cluster_name, str) or not cluster_name.strip() or not cluster_name.isprintable():
             raise ConfigError(f"cluster_name must be a printable name that is not empty, not {cluster_name!r}")
-        backend = load_backend(scheduler)
-        options = _checked_options(scheduler, backend.description.options_class, scheduler_options)
+        _refuse_retries(default_retry_policy)
+        # Imported here, so that a program that only names Submitor starts fast.
+        from molq.engine import Engine
+        from molq.events import EventBus
+        from molq.job_spec import SubmitorDefaults
+
         self.cluster_name = cluster_name
         self.scheduler = scheduler
         self._defaults = defaults or SubmitorDefaults()
-        _refuse_retries(default_retry_policy)
-        self._store = store or JobStore()
-        self._owns_store = store is None
         self._bus = event_bus or EventBus()
-        self._events = EventTail(self._store, cluster_name, self._bus)
-        self._submitter = Submitter(
-            store=self._store,
-            target=Target(backend=backend, options=options, cluster_name=cluster_name, jobs_dir=jobs_dir),
+        self._engine = Engine(
+            cluster_name,
+            scheduler,
+            options=scheduler_options,
+            store=store,
+            jobs_dir=jobs_dir,
             profile_name=profile_name,
-            environment=os.environ,
-            clock=time.time,
+            bus=self._bus,
         )
-        self._poller = Poller(
-            store=self._store,
-            backend=backend,
-            options=options,
-            commands=SystemCommands(backend.description, os.environ),
-            cluster_name=cluster_name,
-            clock=time.time,
-            sleep=time.sleep,
-        )
-        self._waiter = Waiter(poller=self._poller, on_step=self._events.catch_up)
+        self._store = self._engine.store
 
     @classmethod
     def for_job(cls, job_id: str, store: JobStore | None = None) -> Submitor:
@@ -112,15 +89,13 @@ class Submitor:
             JobNotFoundError: there is no such job.
             ConfigError: its backend is not installed any more, or does not understand the recorded options.
         """
+        from molq.engine import recorded_options
+        from molq.store import JobStore
+
         store = store or JobStore()
         record = store.job(job_id)
-        options_class = load_backend(record.scheduler).description.options_class
-        return cls(
-            record.cluster_name,
-            record.scheduler,
-            scheduler_options=restore_options(store.request(job_id), options_class),
-            store=store,
-        )
+        options = recorded_options(record, store)
+        return cls(record.cluster_name, record.scheduler, scheduler_options=options, store=store)
 
     def submit(
         self,
@@ -166,6 +141,9 @@ class Submitor:
             StoreError: the job could not be recorded, and so was not submitted.
         """
         _refuse_retries(retry)
+        from molq.job_handle import JobHandle
+        from molq.requests import build_spec
+
         spec = build_spec(
             self._defaults,
             argv=argv,
@@ -182,10 +160,7 @@ class Submitor:
                 "after_success": after_success,
             },
         )
-        self._look_at(ref.job_id for ref in spec.scheduling.dependencies)
-        job = self._submitter.submit(spec)
-        self._events.catch_up()
-        return JobHandle(self, self._store.job(job.job_id))
+        return JobHandle(self, self._engine.submit(spec))
 
     def get(self, job_id: str) -> JobRecord:
         """Return a job's record as the store has it.
@@ -232,6 +207,8 @@ class Submitor:
         Raises:
             JobNotFoundError: there is no such job.
         """
+        from molq.dependencies import preview
+
         upstream = [(edge, self._store.job(edge.dependency_job_id)) for edge in self.get_dependencies(job_id)]
         downstream = [(edge, self._store.job(edge.job_id)) for edge in self.get_dependents(job_id)]
         return preview(self._store.job(job_id), upstream, downstream)
@@ -249,8 +226,8 @@ class Submitor:
         """
         wanted = [record.job_id for record in self.list()] if job_ids is None else [*job_ids]
         for job_id in wanted:
-            self._check_cluster(self._store.job(job_id))
-        self._waiter.wait(wanted, timeout)
+            self._check_cluster(job_id)
+        self._engine.wait(wanted, timeout)
         return [self._store.job(job_id) for job_id in wanted]
 
     def cancel(self, job_id: str) -> None:
@@ -262,9 +239,8 @@ class Submitor:
             JobNotFoundError: there is no such job.
             SchedulerError: the scheduler refused or could not be asked; the job stays what it was.
         """
-        self._check_cluster(self._store.job(job_id))
-        cancel(self._poller, job_id)
-        self._events.catch_up()
+        self._check_cluster(job_id)
+        self._engine.cancel(job_id)
 
     def refresh(self) -> None:
         """Ask the scheduler about all active jobs of the cluster, in one batch.
@@ -272,8 +248,7 @@ class Submitor:
         Raises:
             SchedulerError: it could not be asked. No job changes by that; the failure is recorded with the cluster.
         """
-        self._poller.refresh()
-        self._events.catch_up()
+        self._engine.refresh()
 
     def on(self, event: EventType | str, handler: Handler) -> None:
         """Call ``handler`` with an ``EventPayload`` when ``event`` happens to a job of the cluster.
@@ -288,8 +263,7 @@ class Submitor:
 
     def close(self) -> None:
         """Close the database, unless it was passed in. Jobs are not touched. Closing twice is harmless."""
-        if self._owns_store:
-            self._store.close()
+        self._engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -299,34 +273,10 @@ class Submitor:
     ) -> None:
         self.close()
 
-    def _look_at(self, upstream_ids: Iterable[str]) -> None:
-        """Learn how upstream jobs are, so that molq judges their edges, not a scheduler that may have forgotten."""
-        active = [job for job in self._store.tracked_jobs(upstream_ids) if not job.state.is_terminal]
-        if active:
-            self._poller.look(active)
-            if self._poller.poll_is_due():
-                self._poller.poll_quietly()
+    def _check_cluster(self, job_id: str) -> None:
+        from molq.engine import check_cluster
 
-    def _check_cluster(self, record: JobRecord) -> None:
-        if (record.cluster_name, record.scheduler) != (self.cluster_name, self.scheduler):
-            raise ConfigError(
-                f"job {record.job_id} is on {record.cluster_name!r} ({record.scheduler}), "
-                f"and this Submitor is for {self.cluster_name!r} ({self.scheduler}); use Submitor("
-                f"{record.cluster_name!r}, {record.scheduler!r})"
-            )
-
-
-def _checked_options(
-    scheduler: str, wanted: type[SchedulerOptions], given: SchedulerOptions | None
-) -> SchedulerOptions:
-    if given is None:
-        return wanted()
-    if not isinstance(given, wanted):
-        raise OptionsTypeError(
-            f"scheduler {scheduler!r} takes scheduler_options of the class {wanted.__name__}, "
-            f"not {type(given).__name__}"
-        )
-    return given
+        check_cluster(self._store.job(job_id), self.cluster_name, self.scheduler)
 
 
 def _refuse_retries(policy: RetryPolicy | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -63,7 +62,6 @@ def molq() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed, 2 misused, 75 unconfirmed."""
-    logging.basicConfig(format="molq: %(message)s", stream=sys.stderr)
     try:
         return int(molq.main(list(arguments), prog_name="molq", standalone_mode=False) or 0)
     except click.exceptions.Exit as end:

@@ -12,6 +12,8 @@ from molq.store import JobStore
 from molq.submitor import Submitor
 
 _log = logging.getLogger("molq")
+# What the engine warns of reaches people in the same form as errors do.
+logging.basicConfig(format="molq: %(message)s")
 
 
 def find_jobs(store: JobStore, prefixes: Iterable[str]) -> list[JobRecord]:
