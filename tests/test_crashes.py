@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -101,8 +102,7 @@ def test_eight_submitters_at_once_with_a_killed_agent_lose_nothing(store: JobSto
         for _ in range(8)
     ]
     while any(child.poll() is None for child in children):
-        for pid in _agents(home):
-            os.kill(pid, signal.SIGKILL)
+        _kill_agent(home)
         time.sleep(0.3)
 
     _settle(store)
@@ -112,16 +112,12 @@ def test_eight_submitters_at_once_with_a_killed_agent_lose_nothing(store: JobSto
     ran = log.read_text().split()
     assert len(ran) == len(set(ran))
     assert len(records) == 96
-    assert {record.state for record in records} <= {JobState.SUCCEEDED}
+    assert [(r.state, r.failure_reason, r.cause) for r in records if r.state is not JobState.SUCCEEDED] == []
 
 
-def _agents(home: Path) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"molq_local" in line and str(home).encode() in line:
-            found.append(int(entry.name))
-    return found
+def _kill_agent(home: Path) -> None:
+    """Kill the agent that holds the queue's lock; a process that it is just launching looks alike otherwise."""
+    with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+        pid = int((home / "local" / "agent.lock").read_text())
+        if b"molq_local" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)

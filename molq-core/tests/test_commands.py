@@ -15,7 +15,7 @@ import pytest
 from molq import commands as commands_module
 from molq.backend import BackendDescription, SchedulerOptions, SubmitUnconfirmed
 from molq.commands import SystemCommands
-from molq.errors import CommandFailedError
+from molq.errors import CommandFailedError, CommandNotStartedError
 from molq.job_folder import JobFolder, JobPlace
 
 DESCRIPTION = BackendDescription(
@@ -187,7 +187,7 @@ def test_programs_do_not_inherit_what_the_description_drops():
 
 
 def test_a_program_that_is_not_installed_is_named():
-    with pytest.raises(CommandFailedError, match="the program 'no-such-sbatch' was not found; is it installed"):
+    with pytest.raises(CommandNotStartedError, match="the program 'no-such-sbatch' was not found; is it installed"):
         running().run(["no-such-sbatch", "--parsable"])
 
 
@@ -195,7 +195,7 @@ def test_programs_are_looked_for_where_the_given_environment_says(tmp_path):
     a_program(tmp_path / "acme-submit", "#!/bin/sh\necho mine\n")
 
     assert SystemCommands(DESCRIPTION, {"PATH": str(tmp_path)}).run(["acme-submit"]).stdout == "mine\n"
-    with pytest.raises(CommandFailedError, match="was not found"):
+    with pytest.raises(CommandNotStartedError, match="was not found"):
         SystemCommands(DESCRIPTION, {}).run(["acme-submit"])
 
 
@@ -206,19 +206,19 @@ def test_programs_are_looked_for_where_the_given_environment_says(tmp_path):
 def test_a_program_that_cannot_be_started_is_named_with_the_reason(tmp_path, text, number):
     program = a_program(tmp_path / "acme", text)
 
-    with pytest.raises(CommandFailedError, match=f"acme' could not be started: {os.strerror(number)}"):
+    with pytest.raises(CommandNotStartedError, match=f"acme' could not be started: {os.strerror(number)}"):
         running().run([program])
 
 
 def test_too_long_a_list_of_arguments_is_named_shortly():
-    with pytest.raises(CommandFailedError, match="could not be started: Argument list too long") as caught:
+    with pytest.raises(CommandNotStartedError, match="could not be started: Argument list too long") as caught:
         running().run(["true", "x" * 10_000_000])
 
     assert len(str(caught.value)) < 400
 
 
 def test_an_argument_that_no_program_can_be_given_is_named():
-    with pytest.raises(CommandFailedError, match="could not be started: embedded null byte"):
+    with pytest.raises(CommandNotStartedError, match="could not be started: embedded null byte"):
         running().run(["echo", "a\0b"])
 
 
@@ -245,7 +245,7 @@ def test_a_submit_command_reads_the_whole_script(submitting):
 
 
 def test_a_submit_command_outside_of_a_submission_is_not_run(tmp_path):
-    with pytest.raises(CommandFailedError, match="outside of a submission"):
+    with pytest.raises(CommandNotStartedError, match="outside of a submission"):
         running().submit(["touch", str(tmp_path / "ran")])
 
     assert not (tmp_path / "ran").exists()
@@ -261,7 +261,7 @@ def test_a_second_submit_command_is_not_run(tmp_path, submitting):
 
 
 def test_a_submit_program_that_is_not_installed_was_surely_not_run(folder, submitting):
-    with pytest.raises(CommandFailedError, match="was not found"):
+    with pytest.raises(CommandNotStartedError, match="was not found"):
         submitting.submit(["no-such-sbatch"])
 
     assert folder.read_submit_reply() is None
@@ -270,7 +270,7 @@ def test_a_submit_program_that_is_not_installed_was_surely_not_run(folder, submi
 def test_a_reply_that_could_not_be_kept_prevents_the_submission(tmp_path, folder, submitting):
     folder.path.rename(tmp_path / "aside")
 
-    with pytest.raises(CommandFailedError, match=r"was not run: its reply cannot be kept in .*: No such file"):
+    with pytest.raises(CommandNotStartedError, match=r"was not run: its reply cannot be kept in .*: No such file"):
         submitting.submit(["touch", str(tmp_path / "ran")])
 
     assert not (tmp_path / "ran").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from molq import DependencyRef, JobRecord, JobState, SubmitError, dependency_relation_state
 from molq.dependencies import preview, resolve
 from molq.errors import ConfigError

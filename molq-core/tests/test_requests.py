@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from molq import CommandError, ConfigError, DependencyRef, JobExecution, JobResources, JobScheduling, Memory, Script
 from molq.errors import UnsupportedFieldsError
 from molq.job_spec import JobSpec, SubmitorDefaults

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+
 from molq.backend import SchedulerOptions
 from molq.errors import ConfigError
 from molq.job_spec import JobExecution, JobResources, JobScheduling, JobSpec

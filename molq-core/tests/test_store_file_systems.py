@@ -19,11 +19,11 @@ MOUNTS = (
 34 22 0:45 / /scratch rw - lustre mds@tcp:/scratch rw
 35 22 0:46 / /m\303\274ll rw - nfs server:/x rw
 36 22 0:47 / /caf"""
-    + b"\xc3\xa9"
-    + rb""" rw - cifs //server/y rw
+    b"\xc3\xa9"
+    rb""" rw - cifs //server/y rw
 37 22 0:48 / /odd"""
-    + b"\xff\x0c"
-    + rb""" rw - beegfs z rw
+    b"\xff\x0c"
+    rb""" rw - beegfs z rw
 nonsense
 38 22
 """

@@ -14,7 +14,7 @@ import attrs
 import pluggy
 
 from molq.conditions import DependencyCondition
-from molq.errors import CommandFailedError, SchedulerError
+from molq.errors import CommandFailedError, CommandNotStartedError, SchedulerError
 from molq.job_spec import (
     JobExecution,
     JobResources,
@@ -27,6 +27,7 @@ __all__ = [
     "BackendDescription",
     "CancelReceipt",
     "CommandFailedError",
+    "CommandNotStartedError",
     "CommandReply",
     "Commands",
     "CompiledDependencies",
@@ -334,7 +335,8 @@ class Commands(Protocol):
             timeout: seconds until it is killed; a default that suits schedulers if None.
 
         Raises:
-            CommandFailedError: it could not be started, or did not end in time.
+            CommandNotStartedError: it could not be started.
+            CommandFailedError: it did not end in time.
         """
 
     def submit(self, argv: Sequence[str], *, stdin: str | None = None, timeout: float | None = None) -> CommandReply:
@@ -344,7 +346,7 @@ class Commands(Protocol):
         The program is not killed when it takes too long: it may have been heard.
 
         Raises:
-            CommandFailedError: it could not be started: the job was surely not submitted.
+            CommandNotStartedError: it could not be started: the job was surely not submitted.
             SubmitUnconfirmed: it did not end in time.
         """
 

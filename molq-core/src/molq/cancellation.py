@@ -48,7 +48,7 @@ def _ask(poller: Poller, job: TrackedJob) -> str | None:
 
 
 def _withdraw(poller: Poller, job_id: str) -> bool:
-    """Take the request back, and tell whether it was still open: the job is active, and no other request was accepted."""
+    """Take the request back; tell whether it was open: the job is active, and no other request was accepted."""
     job = poller.store.tracked_job(job_id)
     if job.state.is_terminal or job.cancel_accepted_at is not None:
         return False

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from molq.backend import BackendDescription, CommandReply, SubmitUnconfirmed
-from molq.errors import CommandFailedError
+from molq.errors import CommandFailedError, CommandNotStartedError
 from molq.job_folder import SUBMIT_CODE, SUBMIT_ERR, SUBMIT_OUT, JobFolder
 
 RUN_TIMEOUT = 60.0
@@ -88,7 +88,7 @@ class SystemCommands:
         LC_ALL stays the user's: most schedulers hand the program's variables on to the job.
         """
         if self._folder is None or self._lock is None:
-            raise CommandFailedError(f"{_shown(argv)} was called outside of a submission", argv=tuple(argv))
+            raise CommandNotStartedError(f"{_shown(argv)} was called outside of a submission", argv=tuple(argv))
         limit = SUBMIT_TIMEOUT if timeout is None else timeout
         located = self._located(argv)
         with _submit_files(self._folder, argv, stdin) as (source, replies):
@@ -109,7 +109,7 @@ class SystemCommands:
     def _located(self, argv: Sequence[str]) -> list[str]:
         program = shutil.which(argv[0], path=self._environment.get("PATH", os.defpath))
         if program is None:
-            raise CommandFailedError(
+            raise CommandNotStartedError(
                 f"the program {argv[0]!r} was not found; is it installed on this machine, and in PATH?",
                 argv=tuple(argv),
             )
@@ -139,7 +139,7 @@ def _submit_files(folder: JobFolder, argv: Sequence[str], stdin: str | None) -> 
                 f"{_shown(argv)} is the second command of one submission; it was not run"
             ) from error
         except OSError as error:
-            raise CommandFailedError(
+            raise CommandNotStartedError(
                 f"{_shown(argv)} was not run: its reply cannot be kept in {str(folder.path)!r}: {error.strerror}",
                 argv=tuple(argv),
             ) from error
@@ -173,7 +173,7 @@ def _start(
     except (OSError, ValueError) as problem:
         # A ValueError is about an argument with a NUL character.
         what = problem.strerror if isinstance(problem, OSError) else problem
-        raise CommandFailedError(f"{_shown(argv)} could not be started: {what}", argv=tuple(argv)) from problem
+        raise CommandNotStartedError(f"{_shown(argv)} could not be started: {what}", argv=tuple(argv)) from problem
 
 
 def _exchange(process: subprocess.Popen[bytes], text: bytes, deadline: float) -> tuple[bytes, bytes]:

@@ -13,6 +13,7 @@ from molq.discovery import load_backend
 from molq.errors import ConfigError, OptionsTypeError
 from molq.events import EventBus, EventTail
 from molq.job_spec import JobSpec
+from molq.job_state import JobState
 from molq.polling import Poller
 from molq.records import JobRecord
 from molq.snapshots import restore_options
@@ -76,6 +77,9 @@ class Engine:
         if spec.scheduling.dependencies:
             self._look_at(ref.job_id for ref in spec.scheduling.dependencies)
         job = self._submitter.submit(spec)
+        if job.state is JobState.CREATED:
+            # The scheduler gave no clear answer; it may have the job all the same.
+            self.poller.poll_quietly()
         self._events.catch_up()
         return job.job_id
 

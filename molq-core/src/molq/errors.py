@@ -113,6 +113,10 @@ class CommandFailedError(SchedulerError):
         self.stderr = stderr
 
 
+class CommandNotStartedError(CommandFailedError):
+    """A scheduler's program was surely not run."""
+
+
 class JobNotFoundError(MolqError, LookupError):
     """There is no such job, or a shortened id fits several.
 

@@ -96,7 +96,7 @@ class EventBus:
                 continue  # a handler before it has turned it off
             try:
                 handler(payload)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever a user's handler does, the others are called
                 _log.exception("a handler of %s raised", event.value)
 
     @property

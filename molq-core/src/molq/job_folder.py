@@ -15,7 +15,7 @@ import attrs
 
 from molq.backend import CommandReply
 from molq.errors import ScriptError
-from molq.job_script import CLAIM, ENVIRONMENT, EXIT, PAYLOAD, START
+from molq.job_script import CLAIM, EXIT, START
 
 SCRIPT = "job.sh"
 STDOUT = "stdout.log"
@@ -133,13 +133,6 @@ class JobFolder:
             if sync:
                 os.fsync(descriptor)
         return path
-
-    def discard(self) -> None:
-        """Delete the folder of a job that was never recorded. Nothing else than molq's own new files may be in it."""
-        with suppress(OSError):
-            for name in (MANIFEST, ENVIRONMENT, PAYLOAD, SCRIPT, SUBMIT_LOCK):
-                (self.path / name).unlink(missing_ok=True)
-            self.path.rmdir()
 
     @contextmanager
     def submit_lock(self) -> Iterator[int]:

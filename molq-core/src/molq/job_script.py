@@ -18,9 +18,9 @@ EXIT = "exit"
 
 # The claim is a symlink, since making one is atomic on every file system and shows whose it is. A launcher that has
 # made it already says so in MOLQ_CLAIMED. `start` and `exit` are complete once they end in a newline: that needs no
-# rename, and so no further process. Where the scheduler does not count its restarts, the script counts its own starts: an
-# exit file can be told from that of an earlier run by the count. The trap keeps this shell alive to write `exit` while the payload, in which
-# traps are reset, gets the signal too. `exec` runs the program even if a shell builtin has its name.
+# rename, and so no further process. Where the scheduler does not count its restarts, the script counts its own starts:
+# the count tells an exit file from that of an earlier run. The trap keeps this shell alive to write `exit` while the
+# payload, in which traps are reset, gets the signal too. `exec` runs the program even if a shell builtin has its name.
 _BODY = """\
 molq_dir={job_dir}
 MOLQ_JOB_ID={job_id}

@@ -13,6 +13,9 @@ import attrs
 from molq.conditions import DEPENDENCY_CONDITIONS, DependencyCondition
 from molq.quantities import Duration, Memory
 
+_LONGEST_VARIABLE = 128 * 1024
+"""The most bytes of one variable, with its name, that Linux gives to a program (MAX_ARG_STRLEN)."""
+
 _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _ARRAY_RANGE = r"\d{1,9}(?:-\d{1,9}(?::[1-9]\d{0,8})?)?"
 _ARRAY_SPEC = re.compile(rf"{_ARRAY_RANGE}(?:,{_ARRAY_RANGE})*(?:%[1-9]\d{{0,8}})?", re.ASCII)
@@ -278,6 +281,10 @@ def _checked_env(value: Mapping[str, str] | None) -> dict[str, str] | None:
         if not isinstance(text, str) or _UNWRITABLE.search(text):
             # The value itself may be a secret, so it is not repeated here.
             raise ValueError(f"JobExecution.env[{key!r}] must be a text without NUL or half a character")
+        if len(key) + len(os.fsencode(text)) + 2 > _LONGEST_VARIABLE:
+            raise ValueError(
+                f"JobExecution.env[{key!r}] is longer than the {_LONGEST_VARIABLE} bytes that Linux takes; use a file"
+            )
     return dict(value)
 
 

@@ -17,7 +17,7 @@ def _refuse(instance: object, attribute: attrs.Attribute[Any], value: object, wa
 
 
 def _at_least(smallest: float, *, whole: bool = False) -> _Check:
-    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ANN401 - it is unchecked
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         kind = int if whole else (int, float)
         is_number = isinstance(value, kind) and not isinstance(value, bool)
         if not is_number or not smallest <= value < float("inf"):

@@ -215,9 +215,7 @@ class Poller:
             report = None if job.job_id in strangers else given
             if report is not None:
                 if report.state is None:
-                    self._warn_once(
-                        report.native_state, f"{report.native_state!r} is a state that molq does not know"
-                    )
+                    self._warn_once(report.native_state, f"{report.native_state!r} is a state that molq does not know")
                 if report.restarts and not counts_restarts:
                     # The job's script then counts its own starts, and the two counts may differ.
                     report = attrs.evolve(report, restarts=0)

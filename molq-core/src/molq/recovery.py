@@ -84,8 +84,7 @@ class Recovery:
         tags = tuple(job.job_id for job in jobs)
         since = min(job.created_at for job in jobs) - _CLOCK_SKEW_SECONDS
         found = {
-            item.tag: item.scheduler_job_id
-            for item in self.backend.find_jobs(tags, since, self.options, self.commands)
+            item.tag: item.scheduler_job_id for item in self.backend.find_jobs(tags, since, self.options, self.commands)
         }
         return [
             self._adopted(job, found[job.job_id], "the scheduler has it under its tag")
@@ -114,9 +113,7 @@ class Recovery:
         # Counted from the first miss: a scheduler that wakes up may answer before it takes what was sent to it.
         if now - since < patience or missed.missed_polls < _MISSES_BEFORE_NEVER:
             return Change(old=job, new=missed, reason="")
-        sentence = (
-            f"never reached the scheduler: it was asked {missed.missed_polls} times and has no job with this tag"
-        )
+        sentence = f"never reached the scheduler: it was asked {missed.missed_polls} times and has no job with this tag"
         return self._failed(job, "submit", sentence, sentence)
 
     def _failed(self, job: TrackedJob, cause: str, sentence: str, reason: str) -> Change:
@@ -132,5 +129,3 @@ class Recovery:
             missed_polls=0,
         )
         return Change(old=job, new=new, reason=reason)
-
-

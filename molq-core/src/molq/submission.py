@@ -10,7 +10,7 @@ import attrs
 
 from molq.backend import SchedulerError, SubmitDeferred, SubmitReceipt, SubmitRejected
 from molq.commands import SystemCommands
-from molq.errors import CommandFailedError, ScriptError
+from molq.errors import CommandNotStartedError, ScriptError, StoreError
 from molq.job_folder import SCRIPT, JobFolder
 from molq.job_script import ENVIRONMENT, PAYLOAD, render_environment
 from molq.job_spec import JobSpec
@@ -61,7 +61,7 @@ class Submitter:
             commands = SystemCommands(backend.description, self.environment, folder=folder, lock=lock)
             try:
                 receipt = backend.submit_job(folder.path / SCRIPT, plan.request, commands)
-            except (SubmitRejected, SubmitDeferred, CommandFailedError) as error:
+            except (SubmitRejected, SubmitDeferred, CommandNotStartedError) as error:
                 self._record_refusal(job, error)
                 raise refused(backend, error, job_id) from error
             except SchedulerError as error:
@@ -81,10 +81,17 @@ class Submitter:
             _write_parts(folder, plan)
             return self._record_intent(plan)
         except BaseException:
-            import shutil
+            if self._is_surely_unrecorded(plan.request.job_id):
+                import shutil
 
-            shutil.rmtree(folder.path, ignore_errors=True)
+                shutil.rmtree(folder.path, ignore_errors=True)
             raise
+
+    def _is_surely_unrecorded(self, job_id: str) -> bool:
+        try:
+            return not self.store.states([job_id])
+        except StoreError:
+            return False
 
     def _record_intent(self, plan: SubmissionPlan) -> TrackedJob:
         spec, request = plan.spec, plan.request
@@ -118,13 +125,23 @@ class Submitter:
         )
 
     def _record_receipt(self, job: TrackedJob, receipt: SubmitReceipt) -> TrackedJob:
-        return self._record(
-            job,
-            "the scheduler accepted it",
-            state=JobState.SUBMITTED,
-            scheduler_job_id=receipt.scheduler_job_id,
-            submitted_at=self.clock(),
-        )
+        try:
+            while job.scheduler_job_id is None:
+                # Again if somebody else wrote the row meanwhile, by a request to cancel the job.
+                job = self._record(
+                    job,
+                    "the scheduler accepted it",
+                    state=JobState.SUBMITTED if job.state is JobState.CREATED else job.state,
+                    scheduler_job_id=receipt.scheduler_job_id,
+                    submitted_at=self.clock(),
+                )
+        except StoreError as error:
+            raise StoreError(
+                f"{error}. The scheduler has accepted the job as {receipt.scheduler_job_id}: do not submit it again, "
+                "molq adopts it once the database can be written",
+                path=error.path,
+            ) from error
+        return job
 
     def _record_refusal(self, job: TrackedJob, error: Exception) -> None:
         self._record(
@@ -145,7 +162,7 @@ class Submitter:
         change = Change(old=job, new=attrs.evolve(job, **changes), reason=learned_from)
         if self.store.apply([change], self.clock()):
             return attrs.evolve(change.new, revision=job.revision + 1)
-        # Another process has adopted the job meanwhile.
+        # Another process has written the row meanwhile, so that has the last word.
         return self.store.tracked_job(job.job_id)
 
 

@@ -15,7 +15,6 @@ from molq.backend import (
     AnyRequest,
     BackendDescription,
     CancelReceipt,
-    Commands,
     CompiledDependencies,
     FoundJob,
     JobReport,
@@ -30,7 +29,6 @@ from molq.backend import (
     UpstreamJob,
     hookimpl,
 )
-from molq.job_folder import JobFolder
 from molq.job_script import CLAIM, EXIT, START
 from molq.loaded_backend import Backend
 
@@ -73,7 +71,7 @@ class MemoryScheduler:
         self.rejects: str | None = None
         self.refuses_cancels: str | None = None
         self.cancels_slowly = False
-        self.on_submit: Callable[[AnyRequest], None] = lambda request: None
+        self.on_submit: Callable[[AnyRequest], None] = lambda _: None
         self.on_question: Callable[[], None] = lambda: None
         self._jobs: dict[str, _Job] = {}
         self._unanswered: set[str] = set()
@@ -210,11 +208,11 @@ class MemoryScheduler:
             return f"#!/bin/sh\n{request.body}"
 
         @hookimpl
-        def molq_submit_job(script: Path, request: AnyRequest) -> SubmitReceipt:
+        def molq_submit_job(request: AnyRequest) -> SubmitReceipt:
             return scheduler._submit(request)
 
         @hookimpl
-        def molq_poll_jobs(jobs: tuple[SubmittedJob, ...], commands: Commands) -> PollAnswer:
+        def molq_poll_jobs(jobs: tuple[SubmittedJob, ...]) -> PollAnswer:
             return scheduler._poll(jobs)
 
         @hookimpl

@@ -1,0 +1,276 @@
+"""What subscribers are told."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from molq.errors import JobNotFoundError
+from molq.events import EventPayload, EventType
+from molq.job_state import JobState
+
+
+@pytest.fixture
+def heard(cluster):
+    """Return what was heard of all events, and the tail that tells."""
+    bus, tail = cluster.listen()
+    events: list[EventPayload] = []
+    for event in EventType:
+        bus.on(event, events.append)
+    return events, tail
+
+
+def names(events):
+    return [payload.event.name for payload in events]
+
+
+def test_each_step_is_told_once_and_in_order(cluster, heard):
+    events, tail = heard
+    job = cluster.submit()
+    cluster.start(job)
+    cluster.look()
+    cluster.end(job, 0)
+    cluster.look()
+
+    tail.catch_up()
+    tail.catch_up()
+
+    assert names(events) == [
+        "STATUS_CHANGE", "STATUS_CHANGE", "STATUS_CHANGE", "JOB_STARTED",
+        "STATUS_CHANGE", "JOB_COMPLETED", "ALL_COMPLETED",
+    ]  # fmt: skip
+    steps = [p.transition.new_state for p in events if p.event is EventType.STATUS_CHANGE]
+    assert steps == [JobState.CREATED, JobState.SUBMITTED, JobState.RUNNING, JobState.SUCCEEDED]
+
+
+def test_a_payload_has_the_step_and_the_record(cluster, heard):
+    events, tail = heard
+    job = cluster.submit()
+
+    tail.catch_up()
+
+    payload = events[-1]
+    assert payload.job_id == payload.record.job_id == payload.transition.job_id == job.job_id
+    assert payload.record.state is payload.transition.new_state is JobState.SUBMITTED
+
+
+@pytest.mark.parametrize(
+    ("state", "special"),
+    [
+        (JobState.SUCCEEDED, ["JOB_COMPLETED"]),
+        (JobState.FAILED, ["JOB_FAILED"]),
+        (JobState.CANCELLED, ["JOB_CANCELLED"]),
+        (JobState.TIMED_OUT, ["JOB_TIMED_OUT", "JOB_TIMEOUT"]),
+    ],
+)
+def test_each_end_has_its_event_after_the_general_one(cluster, heard, state, special):
+    events, tail = heard
+    job = cluster.submit()
+    tail.catch_up()
+    events.clear()
+    cluster.say(job, state)
+    cluster.refresh()
+
+    tail.catch_up()
+
+    assert names(events) == ["STATUS_CHANGE", *special, "ALL_COMPLETED"]
+
+
+def test_a_loss_has_its_event(cluster, heard):
+    events, tail = heard
+    job = cluster.submit()
+    cluster.forget(job)
+    for _ in range(4):
+        cluster.clock.turn(40)
+        cluster.refresh()
+
+    tail.catch_up()
+
+    assert names(events)[-3:] == ["STATUS_CHANGE", "JOB_LOST", "ALL_COMPLETED"]
+
+
+def test_what_another_process_learned_is_told_here_too(cluster, heard):
+    events, tail = heard
+    other = cluster.another_process()
+    job = other.submit()
+    other.end(job, 0)
+    other.refresh()
+
+    tail.catch_up()
+
+    assert "JOB_COMPLETED" in names(events)
+    other.store.close()
+
+
+def test_two_processes_tell_the_same_step_once_each(cluster, heard):
+    events, tail = heard
+    bus, other_tail = cluster.listen()
+    others = []
+    bus.on("job_completed", others.append)
+    cluster.end(cluster.submit(), 0)
+    cluster.refresh()
+
+    for each in (tail, other_tail, tail, other_tail):
+        each.catch_up()
+
+    assert names(events).count("JOB_COMPLETED") == len(others) == 1
+
+
+def test_what_was_recorded_before_anybody_listened_is_not_told(cluster):
+    bus, tail = cluster.listen()
+    cluster.end(cluster.submit(), 0)
+    cluster.refresh()
+    tail.catch_up()
+    events = []
+    for event in EventType:
+        bus.on(event, events.append)
+
+    tail.catch_up()
+
+    assert events == []
+
+
+def test_the_end_of_all_is_told_once_though_a_handler_looks_itself(cluster):
+    bus, tail = cluster.listen()
+    ends = []
+    bus.on("job_completed", lambda payload: tail.catch_up())
+    bus.on("all_completed", ends.append)
+    for job in (cluster.submit(), cluster.submit()):
+        cluster.end(job, 0)
+    cluster.refresh()
+
+    tail.catch_up()
+    tail.catch_up()
+
+    assert len(ends) == 1
+
+
+def test_the_end_of_all_waits_for_the_last_job(cluster, heard):
+    events, tail = heard
+    first, last = cluster.submit(), cluster.submit()
+    cluster.end(first, 0)
+    cluster.refresh()
+    tail.catch_up()
+    assert "ALL_COMPLETED" not in names(events)
+
+    cluster.end(last, 1)
+    cluster.say(last, JobState.FAILED)
+    cluster.refresh()
+    tail.catch_up()
+
+    assert names(events).count("ALL_COMPLETED") == 1
+
+
+def test_the_end_of_all_is_told_again_after_more_jobs(cluster, heard):
+    events, tail = heard
+
+    for _ in range(2):
+        cluster.end(cluster.submit(), 0)
+        cluster.refresh()
+        tail.catch_up()
+
+    assert names(events).count("ALL_COMPLETED") == 2
+
+
+def test_events_of_another_cluster_are_not_told(cluster, heard):
+    events, _ = heard
+    from molq.events import EventBus, EventTail
+
+    bus, others = EventBus(), []
+    tail = EventTail(cluster.store, "elsewhere", bus)
+    bus.on("status_change", others.append)
+    cluster.submit()
+
+    tail.catch_up()
+
+    assert others == events == []
+
+
+def test_a_handler_that_raises_hurts_neither_the_others_nor_the_caller(cluster, caplog):
+    bus, tail = cluster.listen()
+    heard = []
+
+    def fail(payload):
+        raise RuntimeError("a mistake of the user's")
+
+    bus.on(EventType.STATUS_CHANGE, fail)
+    bus.on(EventType.STATUS_CHANGE, heard.append)
+    cluster.submit()
+
+    with caplog.at_level(logging.ERROR, "molq.events"):
+        tail.catch_up()
+
+    assert len(heard) == 2
+    assert "a mistake of the user's" in caplog.text
+
+
+def test_a_handler_may_turn_itself_and_others_off(cluster):
+    bus, _ = cluster.listen()
+    heard = []
+
+    def once(payload):
+        heard.append("once")
+        bus.off("job_failed", once)
+        bus.off("job_failed", never)
+
+    def never(payload):
+        heard.append("never")
+
+    bus.on("job_failed", once)
+    bus.on("job_failed", never)
+    bus.on("job_failed", lambda payload: heard.append("always"))
+
+    bus.emit("job_failed")
+    bus.emit("job_failed")
+
+    assert heard == ["once", "always", "always"]
+
+
+def test_a_handler_that_subscribes_another_is_no_loop(cluster):
+    bus, _ = cluster.listen()
+    heard = []
+    bus.on("job_lost", lambda payload: (heard.append(1), bus.on("job_lost", heard.append)))
+
+    bus.emit("job_lost")
+
+    assert heard == [1]
+
+
+def test_turning_off_what_was_never_on_is_harmless(cluster):
+    bus, _ = cluster.listen()
+
+    bus.off(EventType.JOB_LOST, print)
+
+    assert not bus.is_heard
+
+
+def test_users_may_emit_with_data_of_their_own(cluster):
+    bus, _ = cluster.listen()
+    heard = []
+    bus.on("all_completed", heard.append)
+
+    bus.emit("all_completed", {"mine": 1})
+
+    assert heard == [EventPayload(event=EventType.ALL_COMPLETED, data={"mine": 1})]
+
+
+def test_an_event_that_does_not_exist_is_refused(cluster):
+    bus, _ = cluster.listen()
+
+    with pytest.raises(ValueError, match="job_exploded"):
+        bus.on("job_exploded", print)
+
+
+def test_a_job_whose_row_was_cleaned_up_meanwhile_stops_nobody(cluster, heard, monkeypatch):
+    events, tail = heard
+    cluster.submit()
+
+    def gone(self, job_id):
+        raise JobNotFoundError("gone", job_id=job_id)
+
+    monkeypatch.setattr(type(cluster.store), "job", gone)
+
+    tail.catch_up()
+
+    assert [payload.record for payload in events] == [None, None]
