@@ -3,111 +3,34 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import attrs
 
 from molq.conditions import DEPENDENCY_CONDITIONS, DependencyCondition
+from molq.field_rules import (
+    check_address,
+    check_bool,
+    check_gpu_type,
+    check_line,
+    check_name,
+    check_optional,
+    check_positive_int,
+    check_priority,
+    check_quantity,
+    check_text,
+    check_word,
+    convert_env,
+    convert_script_path,
+    is_array_spec,
+    is_word,
+    refusal,
+)
 from molq.quantities import Duration, Memory
 
-_LONGEST_VARIABLE = 128 * 1024
-"""The most bytes of one variable, with its name, that Linux gives to a program (MAX_ARG_STRLEN)."""
-
-_ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_ARRAY_RANGE = r"\d{1,9}(?:-\d{1,9}(?::[1-9]\d{0,8})?)?"
-_ARRAY_SPEC = re.compile(rf"{_ARRAY_RANGE}(?:,{_ARRAY_RANGE})*(?:%[1-9]\d{{0,8}})?", re.ASCII)
-_GPU_TYPE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*", re.ASCII)
-_NUMBER = re.compile(r"-?\d{1,10}", re.ASCII)
-# Surrogates are half characters: the database takes none, and files only those that stand for a byte (dc80-dcff).
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_UNWRITABLE = re.compile(r"[\x00\ud800-\udc7f\udd00-\udfff]")
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_SHELL = re.compile(r"[\"'`$\\]")
-
-_Check = Callable[[object, "attrs.Attribute[Any]", Any], None]
 _Value = TypeVar("_Value")
-
-
-def _refuse(instance: object, attribute: attrs.Attribute[Any], value: object, wanted: str) -> ValueError:
-    return ValueError(f"{type(instance).__name__}.{attribute.name} must be {wanted}, not {value!r}")
-
-
-def _positive_int(instance: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise _refuse(instance, attribute, value, "a whole number of at least 1")
-
-
-def _is_word(value: object) -> bool:
-    """Tell whether this can stand behind ``--option=`` or in a directive: one word that is no option itself."""
-    if not isinstance(value, str) or value.split() != [value] or value.startswith("-"):
-        return False
-    return not _CONTROL.search(value) and not _SHELL.search(value)
-
-
-def _word(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and not _is_word(value):
-        raise _refuse(instance, attribute, value, "one word without spaces, quotes, '$', '\\' or a leading '-'")
-
-
-def _address(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    # An apostrophe is a letter of names, and so of addresses.
-    if value is not None and not _is_word(value.replace("'", "x") if isinstance(value, str) else value):
-        raise _refuse(instance, attribute, value, "an address such as 'me@example.org'")
-
-
-def _priority(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and not _is_word(value) and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
-        raise _refuse(instance, attribute, value, "a text of one word or number, such as 'high', '100' or '-10'")
-
-
-def _gpu_type(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    # What separates the parts of a request, such as ':' in Slurm's gpu:a100:2, would change it.
-    if value is not None and not (isinstance(value, str) and _GPU_TYPE.fullmatch(value)):
-        raise _refuse(instance, attribute, value, "a kind of GPU in letters, digits, '_', '.' and '-', such as 'a100'")
-
-
-def _line(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and (not isinstance(value, str) or not value.strip() or _CONTROL.search(value)):
-        raise _refuse(instance, attribute, value, "one line of text without control characters")
-
-
-def _text(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and (not isinstance(value, str) or not value or _UNWRITABLE.search(value)):
-        raise _refuse(instance, attribute, value, "a text that is not empty and has no NUL or half a character")
-
-
-def _name(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and (not isinstance(value, str) or not value.strip() or _UNSTORABLE.search(value)):
-        raise _refuse(instance, attribute, value, "a text that is not blank and has no NUL or half a character")
-
-
-def _is_bool(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, bool):
-        raise _refuse(instance, attribute, value, "True or False")
-
-
-def _quantity(kind: type[Memory | Duration]) -> _Check:
-    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is None:
-            return
-        if not isinstance(value, kind):
-            raise _refuse(instance, attribute, value, f"a {kind.__name__}, such as {kind.__name__}.parse(…)")
-        if value == kind(0):
-            raise ValueError(f"{type(instance).__name__}.{attribute.name} must be more than 0")
-
-    return check
-
-
-def _script_path(value: str | os.PathLike[str] | None) -> Path | None:
-    if value is None:
-        return None
-    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(path, str) or not path or _UNWRITABLE.search(path):
-        raise ValueError(f"Script.path takes the path of a file, such as 'train.sh', not {value!r}")
-    return Path(path)
 
 
 @attrs.frozen
@@ -127,8 +50,8 @@ class Script:
     """
 
     variant: Literal["inline", "path"]
-    text: str | None = attrs.field(default=None, validator=_text)
-    file_path: Path | None = attrs.field(default=None, converter=_script_path)
+    text: str | None = attrs.field(default=None, validator=check_text)
+    file_path: Path | None = attrs.field(default=None, converter=convert_script_path)
 
     def __attrs_post_init__(self) -> None:
         given = (self.text is not None, self.file_path is not None)
@@ -163,11 +86,11 @@ class JobResources:
         ValueError: a value is of the wrong kind, zero or negative.
     """
 
-    cpu_count: int | None = attrs.field(default=None, validator=_positive_int)
-    memory: Memory | None = attrs.field(default=None, validator=_quantity(Memory))
-    gpu_count: int | None = attrs.field(default=None, validator=_positive_int)
-    gpu_type: str | None = attrs.field(default=None, validator=_gpu_type)
-    time_limit: Duration | None = attrs.field(default=None, validator=_quantity(Duration))
+    cpu_count: int | None = attrs.field(default=None, validator=check_positive_int)
+    memory: Memory | None = attrs.field(default=None, validator=check_quantity(Memory))
+    gpu_count: int | None = attrs.field(default=None, validator=check_positive_int)
+    gpu_type: str | None = attrs.field(default=None, validator=check_gpu_type)
+    time_limit: Duration | None = attrs.field(default=None, validator=check_quantity(Duration))
 
 
 @attrs.frozen
@@ -187,13 +110,13 @@ class DependencyRef:
 
     @job_id.validator
     def _is_id(self, attribute: attrs.Attribute[Any], value: str) -> None:
-        if not _is_word(value):
-            raise _refuse(self, attribute, value, "the id of a job, as JobHandle.job_id has it")
+        if not is_word(value):
+            raise refusal(self, attribute, value, "the id of a job, as JobHandle.job_id has it")
 
     @condition.validator
     def _is_known(self, attribute: attrs.Attribute[Any], value: str) -> None:
         if value not in DEPENDENCY_CONDITIONS:
-            raise _refuse(self, attribute, value, f"one of {', '.join(DEPENDENCY_CONDITIONS)}")
+            raise refusal(self, attribute, value, f"one of {', '.join(DEPENDENCY_CONDITIONS)}")
 
 
 def _refs(value: Iterable[DependencyRef]) -> tuple[DependencyRef, ...]:
@@ -201,13 +124,6 @@ def _refs(value: Iterable[DependencyRef]) -> tuple[DependencyRef, ...]:
         return tuple(value)
     except TypeError:
         raise ValueError(f"JobScheduling.dependencies must be a tuple of DependencyRef, not {value!r}") from None
-
-
-def _is_array_spec(value: object) -> bool:
-    if not isinstance(value, str) or not _ARRAY_SPEC.fullmatch(value):
-        return False
-    ranges = (part.partition(":")[0].partition("-") for part in value.partition("%")[0].split(","))
-    return all(not dash or int(first) <= int(last) for first, dash, last in ranges)
 
 
 @attrs.frozen
@@ -232,33 +148,33 @@ class JobScheduling:
         ValueError: a value cannot be passed to a scheduler safely, or both kinds of dependency are set.
     """
 
-    queue: str | None = attrs.field(default=None, validator=_word)
-    account: str | None = attrs.field(default=None, validator=_word)
-    priority: str | None = attrs.field(default=None, validator=_priority)
-    dependency: str | None = attrs.field(default=None, validator=_line)
+    queue: str | None = attrs.field(default=None, validator=check_word)
+    account: str | None = attrs.field(default=None, validator=check_word)
+    priority: str | None = attrs.field(default=None, validator=check_priority)
+    dependency: str | None = attrs.field(default=None, validator=check_line)
     dependencies: tuple[DependencyRef, ...] = attrs.field(default=(), converter=_refs)
-    node_count: int | None = attrs.field(default=None, validator=_positive_int)
-    exclusive_node: bool = attrs.field(default=False, validator=_is_bool)
+    node_count: int | None = attrs.field(default=None, validator=check_positive_int)
+    exclusive_node: bool = attrs.field(default=False, validator=check_bool)
     array_spec: str | None = attrs.field(default=None)
-    email: str | None = attrs.field(default=None, validator=_address)
-    qos: str | None = attrs.field(default=None, validator=_word)
-    reservation: str | None = attrs.field(default=None, validator=_word)
+    email: str | None = attrs.field(default=None, validator=check_address)
+    qos: str | None = attrs.field(default=None, validator=check_word)
+    reservation: str | None = attrs.field(default=None, validator=check_word)
 
     @dependency.validator
     def _is_no_option(self, attribute: attrs.Attribute[Any], value: str | None) -> None:
         if value is not None and value.lstrip().startswith("-"):
-            raise _refuse(self, attribute, value, "a dependency in the scheduler's words, such as 'afterok:123'")
+            raise refusal(self, attribute, value, "a dependency in the scheduler's words, such as 'afterok:123'")
 
     @dependencies.validator
     def _are_refs(self, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
         for item in value:
             if not isinstance(item, DependencyRef):
-                raise _refuse(self, attribute, item, "a tuple of DependencyRef")
+                raise refusal(self, attribute, item, "a tuple of DependencyRef")
 
     @array_spec.validator
     def _is_array(self, attribute: attrs.Attribute[Any], value: str | None) -> None:
-        if value is not None and not _is_array_spec(value):
-            raise _refuse(self, attribute, value, "indices such as '0-9', '1,3,5-7', '0-99:2' or '0-99%4'")
+        if value is not None and not is_array_spec(value):
+            raise refusal(self, attribute, value, "indices such as '0-9', '1,3,5-7', '0-99:2' or '0-99%4'")
 
     def __attrs_post_init__(self) -> None:
         if self.dependency is not None and self.dependencies:
@@ -266,26 +182,6 @@ class JobScheduling:
                 "JobScheduling takes either dependency (in the scheduler's words) "
                 "or dependencies (molq's ids), not both"
             )
-
-
-def _checked_env(value: Mapping[str, str] | None) -> dict[str, str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise ValueError(f"JobExecution.env must be a dictionary of texts, not a {type(value).__name__}")
-    for key, text in value.items():
-        if not isinstance(key, str) or not _ENV_KEY.fullmatch(key):
-            raise ValueError(
-                f"JobExecution.env has the name {key!r}: names are letters, digits and _, and start with no digit"
-            )
-        if not isinstance(text, str) or _UNWRITABLE.search(text):
-            # The value itself may be a secret, so it is not repeated here.
-            raise ValueError(f"JobExecution.env[{key!r}] must be a text without NUL or half a character")
-        if len(key) + len(os.fsencode(text)) + 2 > _LONGEST_VARIABLE:
-            raise ValueError(
-                f"JobExecution.env[{key!r}] is longer than the {_LONGEST_VARIABLE} bytes that Linux takes; use a file"
-            )
-    return dict(value)
 
 
 @attrs.frozen
@@ -303,26 +199,15 @@ class JobExecution:
         ValueError: a name or path is empty or has characters that cannot stand there.
     """
 
-    env: dict[str, str] | None = attrs.field(default=None, converter=_checked_env, repr=False, hash=False)
+    env: dict[str, str] | None = attrs.field(default=None, converter=convert_env, repr=False, hash=False)
     cwd: str | Path | None = attrs.field(default=None)
-    job_name: str | None = attrs.field(default=None, validator=_name)
-    output_file: str | None = attrs.field(default=None, validator=_line)
-    error_file: str | None = attrs.field(default=None, validator=_line)
+    job_name: str | None = attrs.field(default=None, validator=check_name)
+    output_file: str | None = attrs.field(default=None, validator=check_line)
+    error_file: str | None = attrs.field(default=None, validator=check_line)
 
     @cwd.validator
     def _is_path(self, attribute: attrs.Attribute[Any], value: str | Path | None) -> None:
-        _line(self, attribute, os.fspath(value) if isinstance(value, os.PathLike) else value)
-
-
-def _optional(kind: type) -> _Check:
-    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and not isinstance(value, kind):
-            # The value itself may hold an environment, so it is not repeated here.
-            raise ValueError(
-                f"{type(instance).__name__}.{attribute.name} must be a {kind.__name__}, not a {type(value).__name__}"
-            )
-
-    return check
+        check_line(self, attribute, os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 @attrs.frozen
@@ -338,9 +223,9 @@ class SubmitorDefaults:
         ValueError: a value is of another class.
     """
 
-    resources: JobResources | None = attrs.field(default=None, validator=_optional(JobResources))
-    scheduling: JobScheduling | None = attrs.field(default=None, validator=_optional(JobScheduling))
-    execution: JobExecution | None = attrs.field(default=None, validator=_optional(JobExecution))
+    resources: JobResources | None = attrs.field(default=None, validator=check_optional(JobResources))
+    scheduling: JobScheduling | None = attrs.field(default=None, validator=check_optional(JobScheduling))
+    execution: JobExecution | None = attrs.field(default=None, validator=check_optional(JobExecution))
 
 
 def _copied(value: Mapping[str, str]) -> dict[str, str]:
