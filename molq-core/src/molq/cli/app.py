@@ -48,7 +48,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="molq %(version)s")
 def molq() -> None:
-    r"""Submit batch jobs to Slurm, PBS, LSF or this machine, and follow them.
+    """Submit batch jobs to Slurm, PBS, LSF or this machine, and follow them.
 
     \b
     Try:
@@ -57,7 +57,7 @@ def molq() -> None:
 
     Jobs are remembered in ~/.molq/jobs.db (MOLQ_HOME moves the folder). A job's id may be shortened to any
     beginning that fits no other job.
-    """
+    """  # noqa: D301 - click takes the character \b for: leave these lines as they are
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -44,7 +44,7 @@ INTERRUPTED = 130
 @click.option("--block", is_flag=True, help="Wait, show the job's output, and exit as the job does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job's record as JSON.")
 def command(scheduler: str, argv: tuple[str, ...], **options: Any) -> int:
-    r"""Submit a job to SCHEDULER (see: molq backends).
+    """Submit a job to SCHEDULER (see: molq backends).
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def command(scheduler: str, argv: tuple[str, ...], **options: Any) -> int:
 
     Exits with 0 once the job is submitted, and with 75 if the scheduler did not answer clearly: then molq adopts the
     job as soon as it turns up, and it must not be submitted again.
-    """
+    """  # noqa: D301 - click takes the character \b for: leave these lines as they are
     submitor = Submitor(options["cluster"] or scheduler, scheduler)
     handle = submitor.submit(
         argv=argv or None,
