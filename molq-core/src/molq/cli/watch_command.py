@@ -9,7 +9,7 @@ import click
 
 from molq.cli.jobs import find_jobs, submitors
 from molq.cli.outcomes import exit_code_of, outcome_line
-from molq.cli.output import SHORT_ID, clock, plain, print_json, visible
+from molq.cli.output import SHORT_ID, plain, print_json, visible
 from molq.errors import MolqTimeoutError
 from molq.events import EventPayload, EventType
 from molq.quantities import Duration
@@ -32,8 +32,9 @@ def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int
     store = JobStore()
     records = find_jobs(store, job_ids) if job_ids else store.jobs()
     limit = None if timeout is None else Duration.parse(timeout).seconds
+    told: set[str] = set()
     try:
-        _wait(store, records, limit, quiet=as_json)
+        _wait(store, records, limit, None if as_json else told)
     except KeyboardInterrupt:
         again = " ".join(["molq watch", *(record.job_id[:SHORT_ID] for record in records if job_ids)])
         print(f"\nmolq: stopped watching; the jobs go on. Watch them again with: {again}", file=sys.stderr)
@@ -45,21 +46,27 @@ def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int
         click.echo("no active jobs")
     else:
         for record in ended:
-            click.echo(outcome_line(record))
+            if record.job_id not in told:
+                click.echo(outcome_line(record))
     if len(ended) == 1:
         return exit_code_of(ended[0])
     return max((min(exit_code_of(record), 1) for record in ended), default=0)
 
 
-def _wait(store: JobStore, records: list[JobRecord], limit: float | None, *, quiet: bool) -> None:
-    """Wait for the jobs of several clusters in turns."""
+def _wait(store: JobStore, records: list[JobRecord], limit: float | None, told: set[str] | None) -> None:
+    """Wait for the jobs of several clusters in turns; print their steps, and note whose end was told."""
     began = time.monotonic()
     watched = {record.job_id for record in records}
 
     def show(payload: EventPayload) -> None:
-        step = payload.transition
-        if step is not None and step.job_id in watched and not quiet and not step.new_state.is_terminal:
-            click.echo(f"{clock(step.timestamp)}  {step.job_id[:SHORT_ID]}  {visible(step.new_state.value)}")
+        step, record = payload.transition, payload.record
+        if told is None or step is None or record is None or step.job_id not in watched:
+            return
+        if step.new_state.is_terminal:
+            told.add(step.job_id)
+            click.echo(outcome_line(record))
+        else:
+            click.echo(f"{step.job_id[:SHORT_ID]}  {visible(step.new_state.value)}")
 
     pending = submitors(store, records)
     for submitor, _ in pending:
