@@ -215,3 +215,24 @@ def test_a_job_outlives_the_terminal_it_was_submitted_from(molq: Molq, tmp_path:
 
     assert done.exists()
     assert molq("watch").returncode == 0
+
+
+def test_options_of_the_backend_can_be_typed(molq: Molq):
+    good = molq("submit", "local", "-o", "max_concurrent=1", "-o", "kill_grace=2s", "--block", "--", "echo", "hi")
+    unknown = molq("submit", "local", "-o", "colour=red", "--", "true")
+    wrong = molq("submit", "local", "-o", "max_concurrent=0", "--", "true")
+    bare = molq("submit", "local", "-o", "max_concurrent", "--", "true")
+
+    assert good.stdout == "hi\n"
+    assert [reply.returncode for reply in (good, unknown, wrong, bare)] == [0, 2, 2, 2]
+    assert "has no option 'colour'; it has max_concurrent" in unknown.stderr
+    assert "must be a whole number of at least 1, not 0" in wrong.stderr
+    assert "-o takes KEY=VALUE, not 'max_concurrent'" in bare.stderr
+
+
+def test_doctor_tells_what_it_found_and_what_it_means(molq: Molq, home: Path):
+    findings = {finding["name"]: finding for finding in json.loads(molq("doctor", "local", "--json").stdout)}
+
+    assert findings["database"]["value"].startswith(str(home / "jobs.db"))
+    assert "CPU" in findings["capacity"]["value"]
+    assert not any(finding["is_problem"] for finding in findings.values())

@@ -16,15 +16,25 @@ LAYERS = {
     "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder testing",
     "store": "store",
     "engine": "submission submission_plan requests snapshots reconciliation recovery polling pacing cancellation "
-    "waiting events retries dependencies cleanup",
-    "facade": "engine submitor job_handle config",
+    "waiting events retries dependencies cleanup site_report",
+    "facade": "engine submitor job_handle config scheduler_options",
     "faces": "cli monitoring __main__",
 }
 ORDER = list(LAYERS)
 LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts.split()}
 
 # What users may import themselves, with what lists jobs and backends.
-OPEN_TO_FACES = {"store", "discovery", "events", "submitor", "job_handle", "config", "cli", "monitoring"}
+OPEN_TO_FACES = {
+    "store",
+    "discovery",
+    "events",
+    "submitor",
+    "job_handle",
+    "config",
+    "cli",
+    "scheduler_options",
+    "monitoring",
+}
 OPEN_TO_FACES |= set(LAYERS["values"].split())
 
 BACKENDS = ("molq_local", "molq_slurm", "molq_pbs", "molq_lsf")

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 
-from molq.backend import SchedulerOptions
+from molq.backend import Finding, SchedulerOptions
 from molq.cancellation import cancel
 from molq.commands import SystemCommands
 from molq.discovery import load_backend
@@ -16,6 +16,7 @@ from molq.job_spec import JobSpec
 from molq.job_state import JobState
 from molq.polling import Poller
 from molq.records import JobRecord
+from molq.site_report import site_report
 from molq.snapshots import restore_options
 from molq.store import JobStore
 from molq.submission import Submitter
@@ -96,6 +97,11 @@ class Engine:
         """Ask the scheduler about all active jobs."""
         self.poller.refresh()
         self._events.catch_up()
+
+    def probe_site(self) -> tuple[Finding, ...]:
+        """Find out whether molq can work here."""
+        poller = self.poller
+        return site_report(self.store, poller.backend, poller.options, poller.commands)
 
     def close(self) -> None:
         """Close the database, if it is the engine's own."""

@@ -40,21 +40,53 @@ def restore_options(snapshot: dict[str, Any], options_class: type[_Options]) -> 
     plain = snapshot.get("options") or {}
     if not plain:
         return options_class()
-    import cattrs
-
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(Memory, lambda value, _: Memory.parse(value))
-    converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
-    converter.register_structure_hook_func(
-        lambda kind: kind == str | PurePath or _is_path_union(kind), lambda value, _: value
-    )
     try:
-        return converter.structure(plain, options_class)
+        options: _Options = _converter().structure(plain, options_class)
     except Exception as error:
         raise ConfigError(
             f"the recorded options {plain!r} do not fit {options_class.__name__}; "
             "use a Submitor with scheduler_options instead"
         ) from error
+    return options
+
+
+def parse_option(options_class: type[SchedulerOptions], name: str, text: str) -> Any:
+    """Return the value of one option that somebody typed; commas separate the parts of a tuple.
+
+    Raises:
+        ConfigError: there is no such option, or the text is no value for it.
+    """
+    attrs.resolve_types(options_class)
+    kinds = {field.name: field.type for field in attrs.fields(options_class)}
+    if name not in kinds:
+        raise ConfigError(f"{options_class.__name__} has no option {name!r}; it has {', '.join(kinds)}")
+    kind: Any = kinds[name]
+    is_tuple = getattr(kind, "__origin__", None) is tuple
+    try:
+        return _converter().structure(text.split(",") if is_tuple else text, kind)
+    except Exception as error:
+        raise ConfigError(f"{text!r} is no value for the option {name!r} of {options_class.__name__}") from error
+
+
+def _converter() -> Any:
+    # Slow to import, and most options are at their defaults.
+    import cattrs
+
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(Memory, lambda value, _: Memory.parse(value))
+    converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
+    converter.register_structure_hook(bool, _read_bool)
+    converter.register_structure_hook_func(_is_path_union, lambda value, _: value)
+    return converter
+
+
+def _read_bool(value: object, _: object) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ValueError(f"{value!r} is neither true nor false")
 
 
 def _is_path_union(kind: object) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from molq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from molq.backend import SchedulerOptions
+    from molq.backend import Finding, SchedulerOptions
     from molq.events import EventBus, EventType, Handler
     from molq.job_handle import JobHandle
     from molq.job_spec import JobExecution, JobResources, JobScheduling, Script, SubmitorDefaults
@@ -249,6 +249,10 @@ class Submitor:
             SchedulerError: it could not be asked. No job changes by that; the failure is recorded with the cluster.
         """
         self._engine.refresh()
+
+    def probe_site(self) -> tuple[Finding, ...]:
+        """Find out whether molq can work with the scheduler here; what could not be found out is a finding too."""
+        return self._engine.probe_site()
 
     def on(self, event: EventType | str, handler: Handler) -> None:
         """Call ``handler`` with an ``EventPayload`` when ``event`` happens to a job of the cluster.

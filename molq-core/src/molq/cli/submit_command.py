@@ -16,6 +16,7 @@ from molq.job_spec import JobExecution, JobResources, JobScheduling, Script
 from molq.job_state import JobState
 from molq.quantities import Duration, Memory
 from molq.records import JobRecord
+from molq.scheduler_options import parse_options
 from molq.submitor import Submitor
 
 UNCONFIRMED = 75
@@ -41,6 +42,7 @@ INTERRUPTED = 130
 @click.option("--cwd", metavar="FOLDER", help="The working directory; default: the current one.")
 @click.option("--output", "output_file", metavar="FILE", help="Where standard output goes.")
 @click.option("--error", "error_file", metavar="FILE", help="Where standard error goes.")
+@click.option("-o", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="Set an option of the backend.")
 @click.option("--block", is_flag=True, help="Wait, show the job's output, and exit as the job does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job's record as JSON.")
 def command(scheduler: str, argv: tuple[str, ...], **options: Any) -> int:
@@ -55,7 +57,8 @@ def command(scheduler: str, argv: tuple[str, ...], **options: Any) -> int:
     Exits with 0 once the job is submitted, and with 75 if the scheduler did not answer clearly: then molq adopts the
     job as soon as it turns up, and it must not be submitted again.
     """  # noqa: D301 - click takes the character \b for: leave these lines as they are
-    submitor = Submitor(options["cluster"] or scheduler, scheduler)
+    backend_options = parse_options(scheduler, options["pairs"])
+    submitor = Submitor(options["cluster"] or scheduler, scheduler, scheduler_options=backend_options)
     handle = submitor.submit(
         argv=argv or None,
         command=options["shell"],
