@@ -263,6 +263,30 @@ def test_a_requeue_under_the_same_id_runs_the_command_again_and_counts(site, des
     assert counts == [0, 1, 2]
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_run_that_the_scheduler_starts_twice_runs_the_command_once_and_ends_alike(site, code):
+    first = site.run("sh", "-c", f"echo x >>ran; exit {code}", description=COUNTED, SCHED_RESTARTS="1")
+    start, ended = site.folder.read_start(), site.folder.read_exit()
+
+    second = site.run("sh", "-c", f"echo x >>ran; exit {code}", description=COUNTED, SCHED_RESTARTS="1")
+
+    assert (first.returncode, second.returncode) == (code, code)
+    assert (site.cwd / "ran").read_text() == "x\n"
+    assert b"not run, since restart 1 of this job was started before" in second.stderr
+    assert (site.folder.read_start(), site.folder.read_exit()) == (start, ended)
+
+
+def test_a_run_that_is_started_twice_while_it_runs_fails_without_an_exit_file(site):
+    site.run("true", description=COUNTED)
+    (site.job_dir / "exit").unlink()
+
+    second = site.run("touch", "ran", description=COUNTED)
+
+    assert second.returncode == 1
+    assert not (site.cwd / "ran").exists()
+    assert site.folder.read_exit() is None
+
+
 def test_a_start_that_could_not_be_written_whole_does_not_stop_the_next_run(site):
     (site.job_dir / "start").write_text("101 4")
 
@@ -273,7 +297,8 @@ def test_a_start_that_could_not_be_written_whole_does_not_stop_the_next_run(site
 
 def test_no_exit_file_of_an_earlier_run_is_left_once_a_new_run_has_started(site):
     site.run("sh", "-c", "exit 3")
-    process = site.launch(site.render("sh", "-c", "touch ready; while [ ! -e go ]; do sleep 0.01; done"))
+    waiting = site.render("sh", "-c", "touch ready; while [ ! -e go ]; do sleep 0.01; done")
+    process = site.launch(waiting, SCHED_RESTARTS="1")
     wait_for(site.cwd / "ready")
     during = site.folder.read_exit()
     (site.cwd / "go").touch()

@@ -42,8 +42,8 @@ if [ "${{MOLQ_CLAIMED-}}" != "$MOLQ_JOB_ID" ]; then
     fi
 fi
 unset MOLQ_CLAIMED
-[ ! -e "$molq_dir/{exit}$molq_element" ] || rm -f "$molq_dir/{exit}$molq_element"
 {restarts}
+[ ! -e "$molq_dir/{exit}$molq_element" ] || rm -f "$molq_dir/{exit}$molq_element"
 read -r molq_host </proc/sys/kernel/hostname || molq_host=unknown
 printf '%s %s %s %s\\n' "$molq_run" "$$" "${{molq_host:-unknown}}" "$molq_restarts" >"$molq_dir/{start}$molq_element"
 trap : HUP INT TERM USR1 USR2 XCPU
@@ -53,6 +53,20 @@ molq_code=$?
 printf '%s\\n' "$molq_code" >"$molq_dir/{exit}$molq_element"
 exit "$molq_code"
 """
+
+# A controller that died may, from an older state of its own, start a run again that it has started before: under the
+# same id, and with no higher count of restarts. Such a run ends as the first did, without running the command.
+_READ_RESTARTS = """\
+molq_restarts="${{{variable}:-0}}"
+if [ -e "$molq_dir/{start}$molq_element" ]; then
+    read -r molq_host molq_host molq_host molq_before <"$molq_dir/{start}$molq_element"
+    if [ "${{molq_before:-0}}" -ge "$molq_restarts" ]; then
+        printf 'molq: not run, since restart %s of this job was started before\\n' "$molq_restarts" >&2
+        molq_code=1
+        [ ! -e "$molq_dir/{exit}$molq_element" ] || read -r molq_code molq_host <"$molq_dir/{exit}$molq_element"
+        exit "${{molq_code:-1}}"
+    fi
+fi"""
 
 _COUNT_STARTS = """\
 molq_restarts=0
@@ -95,7 +109,11 @@ def render_body(layout: JobLayout, command: Sequence[str], description: BackendD
         job_id=shlex.quote(layout.job_id),
         id_variable=description.job_id_variable,
         element=f'".${{{index}:?}}"' if layout.is_array and index else "''",
-        restarts=f'molq_restarts="${{{restarts}:-0}}"' if restarts else _COUNT_STARTS.format(start=START),
+        restarts=(
+            _READ_RESTARTS.format(variable=restarts, start=START, exit=EXIT)
+            if restarts
+            else _COUNT_STARTS.format(start=START)
+        ),
         cwd=shlex.quote(str(layout.cwd)),
         cwd_problem=shlex.quote(f"cannot enter the working directory {str(layout.cwd)!r}"),
         environment=f'. "$molq_dir/{ENVIRONMENT}"; ' if layout.has_environment else "",

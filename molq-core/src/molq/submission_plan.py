@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -120,8 +121,9 @@ def _body(target: Target, spec: JobSpec, job_id: str, job_dir: Path, cwd: Path, 
 def _read_payload(spec: JobSpec) -> bytes | None:
     if spec.command is not None:
         return os.fsencode(spec.command + "\n")
-    if spec.script is None:
-        return None
+    if spec.argv is not None:
+        return _payload_of_argv(spec.argv)
+    assert spec.script is not None
     path = spec.script.file_path
     if path is None:
         return os.fsencode(spec.script.text or "")
@@ -132,6 +134,13 @@ def _read_payload(spec: JobSpec) -> bytes | None:
     if not content.strip():
         raise ScriptError(f"the script {str(path)!r} is empty", path=path)
     return content
+
+
+def _payload_of_argv(argv: tuple[str, ...]) -> bytes | None:
+    """Return a script for an ``argv`` that cannot stand in the job's own: Slurm refuses scripts with DOS line breaks."""
+    if not any("\r" in part for part in argv):
+        return None
+    return os.fsencode(f"#!/bin/sh\nexec {shlex.join(argv)}\n")
 
 
 def _working_directory(spec: JobSpec) -> Path:
