@@ -72,12 +72,10 @@ def _first_line(path: bytes) -> str:
 def write_environment(job_dir: bytes, environment: bytes) -> None:
     """Keep the submitter's environment for the agent, readable by this user alone."""
     path = job_dir + b"/" + ENVIRONMENT.encode()
-    new = path + b".%d" % os.getpid()
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     os.fchmod(descriptor, 0o600)
     with open(descriptor, "wb") as file:
         file.write(environment)
-    os.rename(new, path)
 
 
 def read_environment(job_dir: bytes) -> bytes:

@@ -57,7 +57,7 @@ _VERSION_1 = (
     )
     """,
     "CREATE INDEX jobs_by_cluster ON jobs (cluster_name, number)",
-    "CREATE INDEX jobs_by_family ON jobs (root_job_id, attempt)",
+    "CREATE INDEX jobs_by_family ON jobs (root_job_id, attempt) WHERE attempt > 1",
     """
     CREATE INDEX jobs_open ON jobs (cluster_name, number)
     WHERE state IN ('created', 'submitted', 'queued', 'running', 'lost')
