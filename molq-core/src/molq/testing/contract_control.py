@@ -1,0 +1,210 @@
+"""Require of a backend that it cancels what is ours, compiles dependencies, and finds jobs again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import attrs
+import pytest
+
+from molq.backend import DependencyCondition, JobState, SchedulerError, UpstreamJob
+from molq.loaded_backend import Backend
+from molq.testing.contract_kit import Cluster, ContractKit
+
+CONDITIONS: tuple[DependencyCondition, ...] = get_args(DependencyCondition)
+
+
+class CancellingRules(ContractKit):
+    """Cancelling."""
+
+    @pytest.mark.parametrize("stage", ["waiting", "running"])
+    def test_an_active_job_is_cancelled(self, backend: Backend, cluster: Cluster, jobs_dir: Path, stage: str) -> None:
+        job = self.submit(backend, cluster, jobs_dir, command=["sleep", "60"])
+        if stage == "running":
+            self.drive(cluster, "start", job.id)
+
+        (receipt,) = backend.cancel_jobs((job.job,), cluster.options, self.commands(backend))
+
+        assert (receipt.scheduler_job_id, receipt.accepted) == (job.id, True)
+        self.wait_for(backend, cluster, job, JobState.CANCELLED)
+
+    def test_a_job_that_is_over_is_not_cancelled_and_stays_what_it_was(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        job = self.submit(backend, cluster, jobs_dir)
+        cluster.run(job.id)
+        self.wait_for(backend, cluster, job, JobState.SUCCEEDED)
+
+        (receipt,) = backend.cancel_jobs((job.job,), cluster.options, self.commands(backend))
+
+        assert not receipt.accepted
+        assert receipt.reason
+        assert self.report(backend, cluster, job).state is JobState.SUCCEEDED
+
+    def test_a_job_that_nobody_knows_is_not_cancelled(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
+        job = self.submit(backend, cluster, jobs_dir, command=["sleep", "60"])
+        unknown = attrs.evolve(job.job, scheduler_job_id="90000001")
+
+        receipts = backend.cancel_jobs((unknown, job.job), cluster.options, self.commands(backend))
+
+        assert {receipt.scheduler_job_id: receipt.accepted for receipt in receipts} == {
+            "90000001": False,
+            job.id: True,
+        }
+
+    def test_many_jobs_are_cancelled_by_a_few_commands(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        self.requires(cluster, "commands_run")
+        jobs = [self.submit(backend, cluster, jobs_dir).job for _ in range(5)]
+        before = self.counted(cluster)
+
+        receipts = backend.cancel_jobs(tuple(jobs), cluster.options, self.commands(backend))
+
+        assert all(receipt.accepted for receipt in receipts)
+        assert self.counted(cluster) - before <= 3
+
+    def test_a_stranger_with_a_reused_id_is_never_cancelled(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        self.requires(cluster, "reuse_id")
+        job = self.submit(backend, cluster, jobs_dir)
+        self.drive(cluster, "reuse_id", job.id)
+
+        (receipt,) = backend.cancel_jobs((job.job,), cluster.options, self.commands(backend))
+
+        assert not receipt.accepted
+        assert self.report(backend, cluster, job).state is JobState.RUNNING
+
+    @pytest.mark.parametrize("bad", ["--all", "-u root", "", "1 2", "1;2", "all", "*"])
+    def test_what_is_no_id_is_never_given_to_a_program(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path, bad: str
+    ) -> None:
+        self.requires(cluster, "commands_run")
+        job = self.submit(backend, cluster, jobs_dir)
+        forged = attrs.evolve(job.job, scheduler_job_id=bad)
+        before = self.counted(cluster)
+
+        with pytest.raises(SchedulerError):
+            backend.cancel_jobs((forged,), cluster.options, self.commands(backend))
+
+        assert self.counted(cluster) == before
+
+    def test_a_refused_cancel_is_not_accepted(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
+        self.requires(cluster, "deny_cancel")
+        job = self.submit(backend, cluster, jobs_dir)
+        self.drive(cluster, "deny_cancel")
+
+        (receipt,) = backend.cancel_jobs((job.job,), cluster.options, self.commands(backend))
+
+        assert not receipt.accepted
+        assert receipt.reason
+
+    def test_a_cancel_during_an_outage_is_an_error(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
+        job = self.submit(backend, cluster, jobs_dir)
+        self.drive(cluster, "go_down")
+
+        with pytest.raises(SchedulerError):
+            backend.cancel_jobs((job.job,), cluster.options, self.commands(backend))
+
+
+class DependencyRules(ContractKit):
+    """Dependencies."""
+
+    @pytest.fixture
+    def compiling(self, backend: Backend) -> Backend:
+        """The backend, if its scheduler has dependencies."""
+        if not backend.implements("molq_compile_dependencies"):
+            pytest.skip(f"{backend.description.label} has no dependencies")
+        return backend
+
+    @pytest.mark.parametrize("condition", CONDITIONS)
+    def test_a_job_waits_for_its_upstream(
+        self, compiling: Backend, cluster: Cluster, jobs_dir: Path, condition: DependencyCondition
+    ) -> None:
+        self.requires(cluster, "hold")
+        upstream = self.submit(compiling, cluster, jobs_dir, command=["sleep", "60"])
+        self.drive(cluster, "hold", upstream.id)
+        compiled = compiling.compile_dependencies((UpstreamJob(scheduler_job_id=upstream.id, condition=condition),))
+
+        job = self.submit(compiling, cluster, jobs_dir, dependency=compiled.expression)
+
+        report = self.report(compiling, cluster, job)
+        assert report.state is JobState.QUEUED
+        assert report.reason
+
+    def test_every_upstream_has_an_edge_within_the_expression(self, compiling: Backend) -> None:
+        upstreams = tuple(
+            UpstreamJob(scheduler_job_id=str(number), condition=condition)
+            for number, condition in enumerate((*CONDITIONS, *CONDITIONS), start=11)
+        )
+
+        compiled = compiling.compile_dependencies(upstreams)
+
+        assert len(set(compiled.edges)) == len(upstreams)
+        assert all(edge in compiled.expression for edge in compiled.edges)
+
+    def test_each_condition_is_said_differently(self, compiling: Backend) -> None:
+        said = {
+            compiling.compile_dependencies((UpstreamJob(scheduler_job_id="7", condition=condition),)).expression
+            for condition in CONDITIONS
+        }
+
+        assert len(said) == len(CONDITIONS)
+
+    @pytest.mark.parametrize("bad", ["", "7,singleton", "7 --hold", "$(id)", "7\n8"])
+    def test_what_is_no_id_becomes_no_dependency(self, compiling: Backend, bad: str) -> None:
+        with pytest.raises(SchedulerError):
+            compiling.compile_dependencies((UpstreamJob(scheduler_job_id=bad, condition="after"),))
+
+    def test_a_waiting_job_can_be_pointed_elsewhere(self, compiling: Backend, cluster: Cluster, jobs_dir: Path) -> None:
+        if not compiling.implements("molq_update_dependencies"):
+            pytest.skip(f"{compiling.description.label} cannot change dependencies")
+        first, second = (self.submit(compiling, cluster, jobs_dir, command=["sleep", "60"]) for _ in range(2))
+        edges = [
+            compiling.compile_dependencies((UpstreamJob(scheduler_job_id=one.id, condition="after"),)).expression
+            for one in (first, second)
+        ]
+        job = self.submit(compiling, cluster, jobs_dir, dependency=edges[0])
+
+        commands = self.commands(compiling)
+        assert compiling.update_dependencies(job.job, edges[1], cluster.options, commands) is True
+        compiling.cancel_jobs((first.job, second.job), cluster.options, commands)
+
+
+class RecoveryRules(ContractKit):
+    """Finding jobs again after a crash."""
+
+    def test_jobs_are_found_by_their_tags_and_no_others(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        if not backend.implements("molq_find_jobs"):
+            pytest.skip(f"{backend.description.label} cannot be searched")
+        jobs = [self.submit(backend, cluster, jobs_dir) for _ in range(3)]
+        wanted = (jobs[0].job.job_id, "00000000-0000-4000-8000-000000000000", jobs[2].job.job_id)
+
+        found = backend.find_jobs(wanted, 0.0, cluster.options, self.commands(backend))
+
+        assert {(job.tag, job.scheduler_job_id) for job in found} == {
+            (one.job.job_id, one.id) for one in (jobs[0], jobs[2])
+        }
+
+    def test_a_forgotten_job_is_still_found(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
+        self.requires(cluster, "finish", "forget")
+        job = self.submit(backend, cluster, jobs_dir)
+        self.drive(cluster, "finish", job.id, 0)
+        self.drive(cluster, "forget", job.id)
+
+        found = backend.find_jobs((job.job.job_id,), 0.0, cluster.options, self.commands(backend))
+
+        assert [one.scheduler_job_id for one in found] == [job.id]
+
+    @pytest.mark.parametrize("fault", ["go_down", "accounting_down"])
+    def test_a_search_that_could_not_ask_is_an_error(self, backend: Backend, cluster: Cluster, fault: str) -> None:
+        if not backend.implements("molq_find_jobs"):
+            pytest.skip(f"{backend.description.label} cannot be searched")
+        self.drive(cluster, fault)
+
+        with pytest.raises(SchedulerError):
+            backend.find_jobs(("00000000-0000-4000-8000-000000000000",), 0.0, cluster.options, self.commands(backend))
