@@ -1,0 +1,214 @@
+"""Gather what is known of an array's elements, and say what that makes of the array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from molq.backend import ElementReport, JobReport, JobState, SubmittedJob
+from molq_slurm import job_files
+from molq_slurm.accounting import AccountRow, Accounts, Source
+from molq_slurm.array_ids import format_indices, parse_indices
+from molq_slurm.programs import tag_in
+from molq_slurm.queue_listing import QueueRow
+from molq_slurm.reports import element_from_accounts, element_from_queue, is_stale, is_thin
+
+_SETTLING = 60.0
+"""Seconds after the last known end before an element that nobody knows is held for one that was cancelled early."""
+
+
+@attrs.frozen(kw_only=True)
+class ArrayView:
+    """What squeue and the job's folder know of an array.
+
+    Attributes:
+        job: the array.
+        tag: whose it is, by squeue; None if squeue does not know it.
+        rows: squeue's lines about it.
+        elements: what is known of each element, by index.
+        missing: elements of which nothing is known yet.
+        is_whole: whether ``elements`` and ``missing`` are surely all there are.
+    """
+
+    job: SubmittedJob
+    tag: str | None
+    rows: tuple[QueueRow, ...]
+    elements: Mapping[int, ElementReport]
+    missing: frozenset[int]
+    is_whole: bool
+
+    @property
+    def is_active(self) -> bool:
+        """Whether an element is known to wait or run."""
+        return any(e.state is not None and not e.state.is_terminal for e in self.elements.values())
+
+    @property
+    def needs_accounting(self) -> bool:
+        """Whether accounting may know more."""
+        return bool(self.missing) or not (self.is_whole or self.is_active)
+
+
+def view_array(job: SubmittedJob, rows: tuple[QueueRow, ...]) -> ArrayView:
+    """Return what squeue and the exit files say of an array; squeue wins."""
+    elements: dict[int, ElementReport] = {}
+    is_readable = True
+    for row in rows:
+        indices = parse_indices(row.indices)
+        is_readable = is_readable and indices is not None
+        for index in indices or ():
+            elements[index] = element_from_queue(index, row)
+    tag = tag_in(rows[0].free_text, job) if rows else None
+    expected = job_files.array_indices(job.job_dir)
+    if expected is None or not is_readable:
+        return ArrayView(job=job, tag=tag, rows=rows, elements=elements, missing=frozenset(), is_whole=False)
+    missing = frozenset(expected) - elements.keys()
+    if missing:
+        for index in missing & job_files.ended_elements(job.job_dir):
+            if job_files.exit_code(job.job_dir, index) == 0:
+                elements[index] = ElementReport(
+                    index=index, native_state="COMPLETED", state=JobState.SUCCEEDED, exit_code=0
+                )
+        missing -= elements.keys()
+    return ArrayView(job=job, tag=tag, rows=rows, elements=elements, missing=missing, is_whole=True)
+
+
+def report_array(view: ArrayView, accounts: Accounts | None, now: float) -> JobReport | Source | None:
+    """Return the report on an array; None if it is absent; ``Source.FAILED`` if that cannot be told.
+
+    Args:
+        view: what squeue and the folder know.
+        accounts: what accounting knows, if it was asked.
+        now: seconds since the epoch.
+    """
+    elements = dict(view.elements)
+    tag = view.tag
+    rows: tuple[AccountRow, ...] = ()
+    thin: set[int] = set()
+    if accounts is not None:
+        rows = accounts.rows.get(view.job.scheduler_job_id, ())
+        if rows and tag is None and any(row.submit_line for row in rows):
+            tag = tag_in(" ".join(row.submit_line for row in rows), view.job)
+        thin = _add_accounted(elements, rows, view, now)
+    missing = (view.missing - elements.keys()) if view.is_whole else frozenset()
+    _add_failed_by_file(elements, missing, view.job)
+    missing -= elements.keys()
+    is_active = any(e.state is not None and not e.state.is_terminal for e in elements.values())
+    if not elements and not rows:
+        failed = accounts is not None and accounts.source is Source.FAILED
+        return Source.FAILED if failed else None
+    if not is_active and (missing or thin or not view.is_whole):
+        settled = _settle_missing(elements, missing, view, accounts, now) if not thin else Source.FAILED
+        if not isinstance(settled, dict):
+            return settled
+        elements = settled
+    return _summary(view, tag, elements) if elements else None
+
+
+def _add_accounted(
+    elements: dict[int, ElementReport], rows: Iterable[AccountRow], view: ArrayView, now: float
+) -> set[int]:
+    """Add elements that accounting knows; return those of which it does not know enough yet."""
+    thin: set[int] = set()
+    for row in rows:
+        # A rest that was cancelled while it waited may be one line with nothing but the array's id.
+        indices = tuple(view.missing) if row.indices is None else parse_indices(row.indices)
+        for index in indices or ():
+            if index in elements or (view.is_whole and index not in view.missing):
+                continue
+            if is_thin(row, now):
+                thin.add(index)
+            elif not is_stale(row, now):
+                elements[index] = element_from_accounts(index, row)
+    return thin - elements.keys()
+
+
+def _add_failed_by_file(elements: dict[int, ElementReport], missing: frozenset[int], job: SubmittedJob) -> None:
+    for index in missing & job_files.ended_elements(job.job_dir) if missing else ():
+        code = job_files.exit_code(job.job_dir, index)
+        if code is not None:
+            signal = code - 128 if 128 < code <= 192 else None
+            elements[index] = ElementReport(
+                index=index,
+                native_state="FAILED" if code else "COMPLETED",
+                state=JobState.FAILED if code else JobState.SUCCEEDED,
+                exit_code=code,
+                signal=signal,
+                cause=None if code == 0 else "exit" if signal is None else "signal",
+            )
+
+
+def _settle_missing(
+    elements: dict[int, ElementReport],
+    missing: frozenset[int],
+    view: ArrayView,
+    accounts: Accounts | None,
+    now: float,
+) -> dict[int, ElementReport] | Source | None:
+    """Decide about elements that neither squeue nor accounting nor a file knows.
+
+    A waiting element that is cancelled alone vanishes from squeue and never comes into accounting (recorded from
+    22.05.8). One that has started cannot vanish so.
+    """
+    if accounts is None or accounts.source is Source.FAILED:
+        return Source.FAILED
+    if not missing:
+        return elements
+    started = job_files.started_elements(view.job.job_dir)
+    ends = [row.ended_at for row in view.rows if row.ended_at is not None]
+    rows = accounts.rows.get(view.job.scheduler_job_id, ())
+    ends += [row.ended_at for row in rows if row.ended_at is not None]
+    if started is None or missing & started or not ends:
+        return None
+    if now - max(ends) < _SETTLING:
+        return Source.FAILED
+    cancelled = ElementReport(index=0, native_state="CANCELLED", state=JobState.CANCELLED, cause="cancelled")
+    return {**elements, **{index: attrs.evolve(cancelled, index=index) for index in missing}}
+
+
+def _summary(view: ArrayView, tag: str | None, elements: Mapping[int, ElementReport]) -> JobReport:
+    ordered = tuple(elements[index] for index in sorted(elements))
+    states = {element.state for element in ordered}
+    started = [row.started_at for row in view.rows if row.started_at is not None and row.nodes]
+    ended = [row.ended_at for row in view.rows if row.ended_at is not None]
+    state, reason, cause = _whole(ordered, states, view.rows)
+    is_over = state is not None and state.is_terminal
+    decisive = next((e for e in ordered if e.state is state), ordered[0])
+    has_started = any(s not in (JobState.QUEUED, None) for s in states)
+    return JobReport(
+        scheduler_job_id=view.job.scheduler_job_id,
+        tag=tag,
+        native_state=decisive.native_state,
+        state=state,
+        exit_code=decisive.exit_code if is_over else None,
+        signal=decisive.signal if is_over else None,
+        cause=cause,
+        restarts=max((row.restarts for row in view.rows), default=0),
+        started_at=min(started) if started and has_started else None,
+        finished_at=max(ended) if ended and is_over else None,
+        reason=reason,
+        elements=ordered,
+    )
+
+
+def _whole(
+    elements: tuple[ElementReport, ...], states: set[JobState | None], rows: tuple[QueueRow, ...]
+) -> tuple[JobState | None, str | None, str | None]:
+    if JobState.RUNNING in states:
+        return JobState.RUNNING, None, None
+    if JobState.QUEUED in states:
+        if states - {JobState.QUEUED, None}:
+            return JobState.RUNNING, None, None
+        return JobState.QUEUED, next((row.reason for row in rows if row.reason), None), None
+    if None in states:
+        return None, None, None
+    for state, word in (
+        (JobState.FAILED, "failed"),
+        (JobState.TIMED_OUT, "exceeded their time limit"),
+        (JobState.CANCELLED, "were cancelled"),
+    ):
+        bad = [element for element in elements if element.state is state]
+        if bad:
+            sentence = f"{len(bad)} of {len(elements)} elements {word}: {format_indices(e.index for e in bad)}"
+            return state, sentence, bad[0].cause
+    return JobState.SUCCEEDED, None, None

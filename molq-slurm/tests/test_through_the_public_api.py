@@ -1,0 +1,84 @@
+"""Jobs on the fake Slurm, submitted and followed as a user does."""
+
+from __future__ import annotations
+
+import pytest
+
+from molq import JobExecution, JobScheduling, JobState, SubmitError, Submitor
+
+
+@pytest.fixture
+def submitor(fake_slurm, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLQ_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    with Submitor("lab", "slurm", scheduler_options=fake_slurm.options) as one:
+        yield one
+
+
+def test_a_job_runs_and_its_end_is_known(fake_slurm, submitor):
+    job = submitor.submit(command="echo hello; exit 3", execution=JobExecution(job_name="it's\nmine"))
+    fake_slurm.run(job.scheduler_job_id)
+
+    record = job.wait(timeout=20)
+
+    assert (record.state, record.exit_code, record.job_name) == (JobState.FAILED, 3, "it's\nmine")
+    with open(record.stdout_path) as output:
+        assert output.read() == "hello\n"
+
+
+def test_a_submission_whose_reply_is_lost_is_adopted_and_not_repeated(fake_slurm, submitor):
+    fake_slurm.accept_but_hang()
+
+    job = submitor.submit(command="true")
+    submitor.refresh()
+
+    assert submitor.get(job.job_id).scheduler_job_id == "1"
+    assert len(fake_slurm.jobs()) == 1
+
+
+def test_a_submission_that_a_hung_controller_hears_later_is_adopted(fake_slurm, submitor):
+    fake_slurm.hang()
+    job = submitor.submit(command="true")
+    fake_slurm.come_back()
+
+    submitor.refresh()
+
+    assert submitor.get(job.job_id).scheduler_job_id == "1"
+
+
+def test_a_refusal_is_told_in_slurms_words(submitor):
+    with pytest.raises(SubmitError, match="Invalid partition name specified"):
+        submitor.submit(command="true", scheduling=JobScheduling(queue="nosuch"))
+
+
+def test_a_job_that_was_requeued_runs_again_under_its_own_id(fake_slurm, submitor):
+    job = submitor.submit(command="test -e marker && exit 0; touch marker; kill -9 $PPID")
+    fake_slurm.run(job.scheduler_job_id)
+    fake_slurm.requeue(job.scheduler_job_id)
+    submitor.refresh()
+    fake_slurm.run(job.scheduler_job_id)
+
+    assert job.wait(timeout=20).state is JobState.SUCCEEDED
+
+
+def test_each_element_of_an_array_has_files_of_its_own(fake_slurm, submitor, tmp_path):
+    job = submitor.submit(command="echo $SLURM_ARRAY_TASK_ID", scheduling=JobScheduling(array_spec="1-2"))
+    for index in (1, 2):
+        fake_slurm.run(f"{job.scheduler_job_id}_{index}")
+
+    record = job.wait(timeout=20)
+
+    assert record.state is JobState.SUCCEEDED
+    for index in (1, 2):
+        with open(f"{record.stdout_path}.{index}") as output:
+            assert output.read() == f"{index}\n"
+
+
+def test_a_cancelled_job_is_cancelled_by_evidence(fake_slurm, submitor):
+    job = submitor.submit(command="true")
+    fake_slurm.start(job.scheduler_job_id)
+
+    submitor.cancel(job.job_id)
+
+    record = submitor.get(job.job_id)
+    assert (record.state, record.cause) == (JobState.CANCELLED, "cancelled")
