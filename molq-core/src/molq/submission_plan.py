@@ -137,7 +137,7 @@ def _read_payload(spec: JobSpec) -> bytes | None:
 
 
 def _payload_of_argv(argv: tuple[str, ...]) -> bytes | None:
-    """Return a script for an ``argv`` that cannot stand in the job's own: Slurm refuses scripts with DOS line breaks."""
+    """Return a script for an ``argv`` that cannot stand in the job's own: Slurm refuses DOS line breaks there."""
     if not any("\r" in part for part in argv):
         return None
     return os.fsencode(f"#!/bin/sh\nexec {shlex.join(argv)}\n")
