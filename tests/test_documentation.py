@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from molq_slurm.testing import FakeSlurm
+
 _ROOT = Path(__file__).parent.parent
 _PAGES = sorted([_ROOT / "README.md", *_ROOT.glob("docs/**/*.md")])
 _COMMANDS = _ROOT / "docs" / "reference" / "command-line.md"
@@ -20,14 +22,17 @@ def _examples(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [p for p in _PAGES if _examples(p)], ids=lambda p: str(p.relative_to(_ROOT)))
-def test_the_examples_of_a_page_run(page: Path, home: Path):
+def test_the_examples_of_a_page_run(page: Path, home: Path, tmp_path: Path):
+    programs = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    if page.name == "slurm.md":
+        programs.insert(0, str(FakeSlurm(tmp_path).bin))
     reply = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning", "-c", _examples(page)],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env={**os.environ, "PATH": os.pathsep.join(programs)},
     )
 
     assert reply.returncode == 0, reply.stderr
