@@ -71,6 +71,20 @@ def dependency_relation_state(
     return IMPOSSIBLE if related_state.is_terminal else PENDING
 
 
+def why_stranded(edge: JobDependency, state: JobState, started_at: float | None) -> str | None:
+    """Return why a waiting job can never run any more, by one of its edges; None if it still can.
+
+    Args:
+        edge: the edge.
+        state: the upstream job's state.
+        started_at: when the upstream job started.
+    """
+    if dependency_relation_state(edge.dependency_type, state, started_at) != IMPOSSIBLE:
+        return None
+    needs = _NEEDS[edge.dependency_type]
+    return f"can never run: {edge.dependency_type} needs {needs}, and job {edge.dependency_job_id} is {state.value}"
+
+
 def resolve(
     refs: Sequence[DependencyRef], upstreams: Mapping[str, JobRecord], backend: Backend, cluster_name: str
 ) -> ResolvedDependencies:

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from molq.backend import Commands, JobReport, PollAnswer, SchedulerError, SchedulerOptions, SubmittedJob
+from molq.dependencies import why_stranded
 from molq.errors import BackendError
 from molq.job_folder import JobFolder
 from molq.job_state import JobState
@@ -47,6 +48,7 @@ class Poller:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     _warned: set[str] = attrs.field(factory=set, init=False)
+    _judged: deque[int] = attrs.field(factory=lambda: deque(maxlen=1), init=False)
     _own_polls: deque[float] = attrs.field(factory=lambda: deque(maxlen=1), init=False)
 
     @property
@@ -158,9 +160,26 @@ class Poller:
         known = [job for job in jobs if job.scheduler_job_id is not None]
         if known:
             strangers = self._ask_about(known, lease)
+            if self._give_up_stranded():
+                known = self.store.tracked_jobs([job.job_id for job in known])
             self._carry_out_cancels([job for job in known if job.job_id not in strangers], lease)
         elif trouble is not None:
             raise trouble
+
+    def _give_up_stranded(self) -> bool:
+        """Ask for the end of jobs that wait for what can never happen; tell whether there are any."""
+        newest = self.store.newest_transition()
+        if newest in self._judged:
+            return False
+        self._judged.append(newest)
+        reasons: dict[str, str] = {}
+        for edge, state, started_at in self.store.ended_upstreams(self.cluster_name, self.scheduler):
+            reason = why_stranded(edge, state, started_at)
+            if reason is not None:
+                reasons.setdefault(edge.job_id, reason)
+        for job_id, reason in reasons.items():
+            self.store.request_cancel(job_id, self.clock(), reason)
+        return bool(reasons)
 
     def _recover(self, jobs: Sequence[TrackedJob]) -> SchedulerError | BackendError | None:
         """Adopt jobs that have no id; return what went wrong, which must not keep the others from being asked about."""

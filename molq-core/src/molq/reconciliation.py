@@ -174,7 +174,7 @@ def _ended_by_report(
     # Schedulers say exit code 0 of what they ended themselves.
     code = code or None
     cause = report.cause or cause_of(state, number)
-    script_says = exit_file.reason if exit_file is not None else None
+    script_says = _own_reason(job, state) or (exit_file.reason if exit_file is not None else None)
     new = attrs.evolve(
         ended,
         exit_code=code,
@@ -205,7 +205,7 @@ def _ended_by_exit_file(job: TrackedJob, evidence: Evidence, exit_file: ExitFile
         exit_code=code,
         signal=number,
         cause=cause,
-        failure_reason=exit_file.reason or describe(cause, code, number),
+        failure_reason=_own_reason(job, ended.state) or exit_file.reason or describe(cause, code, number),
     )
     return _change(job, new, _found_again(job, said))
 
@@ -215,7 +215,8 @@ def _decide_absent(job: TrackedJob, evidence: Evidence, now: float) -> Change | 
         return None
     if job.cancel_accepted_at is not None:
         ended = _ended(job, evidence, JobState.CANCELLED, now)
-        new = attrs.evolve(ended, cause="cancelled", failure_reason=describe("cancelled", None, None))
+        told = _own_reason(job, ended.state) or describe("cancelled", None, None)
+        new = attrs.evolve(ended, cause="cancelled", failure_reason=told)
         return _change(job, new, "the scheduler accepted to cancel the job and does not know it any more")
     since = now if job.missing_since is None else job.missing_since
     misses = job.missed_polls + 1
@@ -302,6 +303,11 @@ def _was_at_its_limit(job: TrackedJob, start: StartFile | None, exit_file: ExitF
     limit = job.time_limit - _TIME_LIMIT_SLACK_SECONDS
     submitted = job.created_at if job.submitted_at is None else job.submitted_at
     return exit_file.at - start.at >= limit and now - submitted >= limit
+
+
+def _own_reason(job: TrackedJob, state: JobState) -> str | None:
+    """Return why molq itself cancelled a job."""
+    return job.cancel_reason if state is JobState.CANCELLED else None
 
 
 def _found_again(job: TrackedJob, said: str) -> str:

@@ -17,6 +17,7 @@ class TrackedJob:
         revision: how often the row was written.
         restarts: how often the scheduler started the job again.
         missed_polls: how many successful polls in a row did not know the job.
+        cancel_reason: why molq itself asked to cancel it; None if somebody else did.
         cancel_accepted_at: when the scheduler took the request to cancel it.
         time_limit: seconds that it may run, if it asked for a limit.
         is_array: whether it is an array.
@@ -43,6 +44,7 @@ class TrackedJob:
     missing_since: float | None
     missed_polls: int
     cancel_requested_at: float | None
+    cancel_reason: str | None = None
     cancel_accepted_at: float | None
     time_limit: int | None
     is_array: bool

@@ -97,13 +97,19 @@ class JobStore(Questions):
                 return []
             return [change for change in changes if _apply(sqlite, change, now)]
 
-    def request_cancel(self, job_id: str, now: float) -> TrackedJob:
-        """Record that the job should be cancelled, unless it is over or that is recorded already."""
+    def request_cancel(self, job_id: str, now: float, reason: str | None = None) -> TrackedJob:
+        """Record that the job should be cancelled, unless it is over or that is recorded already.
+
+        Args:
+            job_id: the job.
+            now: the time of the request.
+            reason: why, if molq itself asks for it.
+        """
         with self._connection.writing(durably=True) as sqlite:
             sqlite.execute(
-                "UPDATE jobs SET cancel_requested_at = ?, revision = revision + 1 "
+                "UPDATE jobs SET cancel_requested_at = ?, cancel_reason = ?, revision = revision + 1 "
                 f"WHERE job_id = ? AND cancel_requested_at IS NULL AND {ACTIVE}",
-                (now, rows.as_column(job_id)),
+                (now, reason, rows.as_column(job_id)),
             )
         return self.tracked_job(job_id)
 
@@ -115,7 +121,7 @@ class JobStore(Questions):
         with self._connection.writing() as sqlite:
             if accepted_at is None:
                 sqlite.execute(
-                    "UPDATE jobs SET cancel_requested_at = NULL, revision = revision + 1 "
+                    "UPDATE jobs SET cancel_requested_at = NULL, cancel_reason = NULL, revision = revision + 1 "
                     f"WHERE job_id = ? AND cancel_accepted_at IS NULL AND {ACTIVE}",
                     (job_id,),
                 )

@@ -15,6 +15,7 @@ from molq.tracking import TrackedJob
 
 # The same text as in the index jobs_open: SQLite takes a partial index only for a condition that it recognises.
 OPEN = "state IN ('created', 'submitted', 'queued', 'running', 'lost')"
+ENDED = "state IN ('succeeded', 'failed', 'cancelled', 'timed_out', 'lost')"
 ACTIVE = f"{OPEN} AND state != 'lost'"
 
 LOST_SECONDS = 7 * 86_400.0
@@ -116,6 +117,20 @@ class Questions:
             (cluster_name, scheduler, now - LOST_SECONDS),
         )
         return list(rows.tracked_jobs(found))
+
+    def ended_upstreams(self, cluster_name: str, scheduler: str) -> list[tuple[JobDependency, JobState, float | None]]:
+        """Return the edges from jobs that wait to jobs that are over, with the latter's state and time of start."""
+        found = self._connection.ask(
+            "SELECT edge.job_id, dependency_job_id, dependency_type, scheduler_dependency, upstream.state, "
+            "upstream.started_at FROM jobs waiting INDEXED BY jobs_open "
+            "CROSS JOIN dependencies edge ON edge.job_id = waiting.job_id "
+            "CROSS JOIN jobs upstream ON upstream.job_id = edge.dependency_job_id "
+            f"WHERE waiting.{OPEN} AND waiting.state IN ('submitted', 'queued') AND waiting.cluster_name = ? "
+            "AND waiting.scheduler = ? AND waiting.cancel_requested_at IS NULL "
+            f"AND upstream.{ENDED} ORDER BY waiting.number",
+            (cluster_name, scheduler),
+        )
+        return [(edge, JobState(row[-2]), row[-1]) for row in found for edge in rows.dependencies([row[:-2]])]
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
         """Return the states of some jobs, without those that are not there."""

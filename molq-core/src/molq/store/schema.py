@@ -41,6 +41,7 @@ _VERSION_1 = (
         missing_since REAL,
         missed_polls INTEGER NOT NULL DEFAULT 0,
         cancel_requested_at REAL,
+        cancel_reason TEXT,
         cancel_accepted_at REAL,
         not_before REAL,
         time_limit INTEGER,
