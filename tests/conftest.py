@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from molq import JobStore, Submitor
+from molq_slurm.testing import FakeSlurm
 
 
 def _processes_that_mention(text: str) -> list[int]:
@@ -59,6 +60,14 @@ def store(home: Path) -> Iterator[JobStore]:
 def submitor(store: JobStore) -> Submitor:
     """A Submitor for the local queue in ``home``."""
     return Submitor("here", "local", store=store)
+
+
+@pytest.fixture
+def fake_slurm(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    """A fake Slurm whose programs are found in PATH."""
+    slurm = FakeSlurm(tmp_path)
+    monkeypatch.setenv("PATH", f"{slurm.bin}{os.pathsep}{os.environ['PATH']}")
+    return slurm
 
 
 @pytest.fixture

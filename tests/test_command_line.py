@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from molq_slurm.testing import FakeSlurm
+
 Molq = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -236,3 +238,58 @@ def test_doctor_tells_what_it_found_and_what_it_means(molq: Molq, home: Path):
     assert findings["database"]["value"].startswith(str(home / "jobs.db"))
     assert "CPU" in findings["capacity"]["value"]
     assert not any(finding["is_problem"] for finding in findings.values())
+
+
+def test_a_dry_run_prints_the_script_and_does_nothing(molq: Molq, home: Path):
+    reply = molq("submit", "local", "--dry-run", "--cpus", "1", "--", "echo", "it's here")
+
+    assert reply.returncode == 0
+    assert reply.stdout.startswith("#!/bin/sh\n")
+    assert """exec echo 'it'"'"'s here'""" in reply.stdout
+    assert list(Path.cwd().iterdir()) == []
+    assert molq("list", "--all").stdout == "no jobs\n"
+
+
+def test_every_option_of_a_request_reaches_slurm(molq: Molq, fake_slurm: FakeSlurm):
+    first = molq("submit", "slurm", "--json", "--", "true")
+    job_id = json.loads(first.stdout)["job_id"]
+    options = {
+        "cpus": "4", "memory": "8G", "time": "2h", "queue": "debug", "account": "lab", "nodes": "2", "array": "0-3%2",
+        "email": "me@example.org", "name": "my job", "after-success": job_id[:8],
+    }  # fmt: skip
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+
+    reply = molq("submit", "slurm", "--dry-run", "--exclusive", *flags, "--", "./work")
+
+    assert reply.returncode == 0, reply.stderr
+    directives = {
+        line.partition("=")[0]: line.partition("=")[2] for line in reply.stdout.splitlines() if "SBATCH" in line
+    }
+    assert directives["#SBATCH --cpus-per-task"] == "4"
+    assert directives["#SBATCH --mem"] == "8G"
+    assert directives["#SBATCH --nodes"] == "2"
+    assert directives["#SBATCH --array"] == "0-3%2"
+    assert directives["#SBATCH --dependency"].startswith("afterok:")
+    assert {"#SBATCH --exclusive", "#SBATCH --mail-user", "#SBATCH --account"} <= directives.keys()
+
+
+def test_a_lost_reply_is_made_up_for_by_looking_for_the_job(molq: Molq, fake_slurm: FakeSlurm):
+    fake_slurm.accept_but_hang()
+
+    reply = molq("submit", "slurm", "--", "true")
+
+    assert (reply.returncode, len(fake_slurm.jobs())) == (0, 1)
+    assert "to slurm as 1" in reply.stdout
+
+
+def test_an_unclear_answer_of_the_scheduler_exits_with_75(molq: Molq, fake_slurm: FakeSlurm):
+    fake_slurm.hang()
+
+    reply = molq("submit", "slurm", "--", "true")
+    fake_slurm.come_back()
+    listed = json.loads(molq("list", "--all", "--json").stdout)
+
+    assert reply.returncode == 75
+    assert "submission unconfirmed" in reply.stdout
+    assert [job["job_id"] for job in listed] == [reply.stdout.split()[0]]
+    assert listed[0]["state"] in ("created", "queued")

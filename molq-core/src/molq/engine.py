@@ -84,6 +84,10 @@ class Engine:
         self._events.catch_up()
         return job.job_id
 
+    def preview(self, spec: JobSpec) -> str:
+        """Return the script that a submission would send."""
+        return self._submitter.preview(spec)
+
     def wait(self, job_ids: Sequence[str], timeout: float | None) -> None:
         """Return when the jobs are over."""
         Waiter(poller=self.poller, on_step=self._events.catch_up).wait(job_ids, timeout)

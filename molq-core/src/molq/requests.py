@@ -29,13 +29,13 @@ _LONGEST_DISPLAY = 500
 def build_spec(
     defaults: SubmitorDefaults,
     *,
-    argv: object,
-    command: object,
-    script: object,
-    resources: JobResources | None,
-    scheduling: JobScheduling | None,
-    execution: JobExecution | None,
-    metadata: Mapping[str, str] | None,
+    argv: object = None,
+    command: object = None,
+    script: object = None,
+    resources: JobResources | None = None,
+    scheduling: JobScheduling | None = None,
+    execution: JobExecution | None = None,
+    metadata: Mapping[str, str] | None = None,
     upstreams: Mapping[DependencyCondition, Sequence[str] | None],
 ) -> JobSpec:
     """Return the request that a call of ``submit`` and its defaults amount to.

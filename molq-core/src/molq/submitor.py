@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from molq.errors import ConfigError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from molq.backend import Finding, SchedulerOptions
     from molq.events import EventBus, EventType, Handler
     from molq.job_handle import JobHandle
-    from molq.job_spec import JobExecution, JobResources, JobScheduling, Script, SubmitorDefaults
+    from molq.job_spec import JobExecution, JobResources, JobScheduling, JobSpec, Script, SubmitorDefaults
     from molq.policies import RetentionPolicy, RetryPolicy
     from molq.records import DependencyPreview, JobDependency, JobRecord, StatusTransition
     from molq.store import JobStore
@@ -140,12 +140,9 @@ class Submitor:
             SubmitError: the scheduler refused the job.
             StoreError: the job could not be recorded, and so was not submitted.
         """
-        _refuse_retries(retry)
         from molq.job_handle import JobHandle
-        from molq.requests import build_spec
 
-        spec = build_spec(
-            self._defaults,
+        spec = self._spec(
             argv=argv,
             command=command,
             script=script,
@@ -153,14 +150,23 @@ class Submitor:
             scheduling=scheduling,
             execution=execution,
             metadata=metadata,
-            upstreams={
-                "after_started": after_started,
-                "after": after,
-                "after_failure": after_failure,
-                "after_success": after_success,
-            },
+            retry=retry,
+            after_started=after_started,
+            after=after,
+            after_failure=after_failure,
+            after_success=after_success,
         )
         return JobHandle(self, self._engine.submit(spec))
+
+    def preview(self, **request: Any) -> str:
+        """Return the script that ``submit`` would send, which takes the same arguments; its job id is all zeros.
+
+        Nothing is written or submitted.
+
+        Raises:
+            MolqError: as ``submit``.
+        """
+        return self._engine.preview(self._spec(**request))
 
     def get(self, job_id: str) -> JobRecord:
         """Return a job's record as the store has it.
@@ -276,6 +282,14 @@ class Submitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _spec(self, *, retry: RetryPolicy | None = None, **request: Any) -> JobSpec:
+        from molq.conditions import DEPENDENCY_CONDITIONS
+        from molq.requests import build_spec
+
+        _refuse_retries(retry)
+        upstreams = {condition: request.pop(condition, None) for condition in DEPENDENCY_CONDITIONS}
+        return build_spec(self._defaults, upstreams=upstreams, **request)
 
     def _check_cluster(self, job_id: str) -> None:
         from molq.engine import check_cluster

@@ -1,0 +1,119 @@
+"""The options that describe a job, one for each field of a request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from molq.errors import CommandError
+from molq.job_spec import JobExecution, JobResources, JobScheduling, Script
+from molq.quantities import Duration, Memory
+from molq.store import JobStore
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--shell", metavar="CODE", help="Run this line of shell code instead of a command."),
+    click.option("--script", metavar="FILE", help="Run this script instead; - reads it from standard input."),
+    click.option("--name", "job_name", metavar="TEXT", help="A name for the job."),
+    click.option("--cpus", "cpu_count", type=int, metavar="N", help="CPUs on each node."),
+    click.option("--memory", metavar="SIZE", help="Memory on each node, such as 8G or 512M."),
+    click.option("--gpus", "gpu_count", type=int, metavar="N", help="GPUs on each node."),
+    click.option("--gpu-type", metavar="WORD", help="The kind of GPU."),
+    click.option("--time", "time_limit", metavar="DURATION", help="How long it may run, such as 90m or 04:00:00."),
+    click.option("--queue", metavar="NAME", help="The queue or partition."),
+    click.option("--account", metavar="NAME", help="The account that is charged."),
+    click.option("--priority", metavar="WORD", help="The scheduler's own word or number."),
+    click.option("--nodes", "node_count", type=int, metavar="N", help="How many nodes."),
+    click.option("--exclusive", "exclusive_node", is_flag=True, help="Have the nodes for this job alone."),
+    click.option("--array", "array_spec", metavar="INDICES", help="Run once for each index: 0-9, 1,3,5-7, 0-99:2%4."),
+    click.option("--email", metavar="ADDRESS", help="Where the scheduler writes to."),
+    click.option("--qos", metavar="NAME", help="The quality of service."),
+    click.option("--reservation", metavar="NAME", help="The reservation."),
+    click.option("--dependency", metavar="TEXT", help="A dependency in the scheduler's own words."),
+    click.option("--after-success", multiple=True, metavar="ID", help="Wait until this job succeeded; repeatable."),
+    click.option("--after-failure", multiple=True, metavar="ID", help="Wait until this job failed; repeatable."),
+    click.option("--after-started", multiple=True, metavar="ID", help="Wait until this job started; repeatable."),
+    click.option("--after", multiple=True, metavar="ID", help="Wait until this job ended; repeatable."),
+    click.option("--env", "-e", multiple=True, metavar="NAME=VALUE", help="Set a variable; repeatable."),
+    click.option("--cwd", metavar="FOLDER", help="The working directory; default: the current one."),
+    click.option("--output", "output_file", metavar="FILE", help="Where standard output goes."),
+    click.option("--error", "error_file", metavar="FILE", help="Where standard error goes."),
+)
+_CONDITIONS = ("after_success", "after_failure", "after_started", "after")
+_SCHEDULING = (
+    "queue",
+    "account",
+    "priority",
+    "dependency",
+    "node_count",
+    "exclusive_node",
+    "array_spec",
+    "email",
+    "qos",
+    "reservation",
+)
+
+
+def request_options(command: _Command) -> _Command:
+    """Give a command the options of a request, in the order of the table."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def request_of(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of ``Submitor.submit`` that a command line amounts to.
+
+    Raises:
+        ValueError, CommandError, JobNotFoundError: an option has no value that can be used.
+    """
+    memory, time_limit = options["memory"], options["time_limit"]
+    return {
+        "argv": argv or None,
+        "command": options["shell"],
+        "script": _script(options["script"]),
+        "resources": JobResources(
+            cpu_count=options["cpu_count"],
+            memory=None if memory is None else Memory.parse(memory),
+            gpu_count=options["gpu_count"],
+            gpu_type=options["gpu_type"],
+            time_limit=None if time_limit is None else Duration.parse(time_limit),
+        ),
+        "scheduling": JobScheduling(**{name: options[name] for name in _SCHEDULING}),
+        "execution": JobExecution(
+            env=_variables(options["env"]),
+            cwd=options["cwd"],
+            job_name=options["job_name"],
+            output_file=options["output_file"],
+            error_file=options["error_file"],
+        ),
+        **_upstreams(options),
+    }
+
+
+def _script(path: str | None) -> Script | None:
+    if path is None:
+        return None
+    return Script.inline(sys.stdin.read()) if path == "-" else Script.path(Path(path))
+
+
+def _variables(pairs: tuple[str, ...]) -> dict[str, str] | None:
+    variables = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise CommandError(f"--env takes NAME=VALUE, not {pair!r}")
+        variables[name] = value
+    return variables or None
+
+
+def _upstreams(options: Mapping[str, Any]) -> dict[str, list[str]]:
+    if not any(options[condition] for condition in _CONDITIONS):
+        return {}
+    store = JobStore()
+    return {condition: [store.resolve(prefix) for prefix in options[condition]] for condition in _CONDITIONS}
