@@ -289,6 +289,17 @@ def test_a_submit_command_that_takes_too_long_is_not_ended(tmp_path, folder):
     assert folder.read_submit_reply().stdout == "7\n"
 
 
+def test_a_linux_that_knows_no_descriptors_of_processes_will_do(monkeypatch, submitting):
+    def pidfd_open(pid, flags=0):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", pidfd_open)
+
+    assert submitting.submit(["sh", "-c", "sleep 0.02; echo 7"]).stdout == "7\n"
+    with pytest.raises(CommandFailedError, match=r"did not answer within 0\.1 s"):
+        running().run(["sh", "-c", "exec >&- 2>&-; exec sleep 60"], timeout=0.1)
+
+
 def test_a_submission_survives_the_death_of_its_submitter(tmp_path, folder):
     os.mkfifo(tmp_path / "started")
     os.mkfifo(tmp_path / "go")

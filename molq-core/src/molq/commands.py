@@ -6,6 +6,7 @@ import fnmatch
 import functools
 import os
 import re
+import select
 import selectors
 import shutil
 import signal
@@ -94,7 +95,7 @@ class SystemCommands:
         with _submit_files(self._folder, argv, stdin) as (source, replies):
             process = _start(located, self._environment, source, replies, lock=self._lock)
         try:
-            process.wait(limit)
+            _wait(process, limit)
         except subprocess.TimeoutExpired as expired:
             # It is not killed, but somebody has to take note when it ends.
             threading.Thread(target=process.wait, daemon=True).start()
@@ -113,7 +114,7 @@ class SystemCommands:
                 f"the program {argv[0]!r} was not found; is it installed on this machine, and in PATH?",
                 argv=tuple(argv),
             )
-        return [str(Path(program).absolute()), *argv[1:]]
+        return [program if os.path.isabs(program) else str(Path(program).absolute()), *argv[1:]]
 
 
 class _TooMuchError(Exception):
@@ -128,7 +129,7 @@ def _submit_files(folder: JobFolder, argv: Sequence[str], stdin: str | None) -> 
     """
     with ExitStack() as files:
         try:
-            replies = tuple(_new_file(folder.path / name, files) for name in (SUBMIT_OUT, SUBMIT_ERR))
+            replies = tuple(_new_file(f"{folder.path}/{name}", files) for name in (SUBMIT_OUT, SUBMIT_ERR))
             source = subprocess.DEVNULL
             if stdin is not None:
                 path = folder.write(_SUBMIT_IN, os.fsencode(stdin))
@@ -146,7 +147,7 @@ def _submit_files(folder: JobFolder, argv: Sequence[str], stdin: str | None) -> 
         yield source, (replies[0], replies[1])
 
 
-def _new_file(path: Path, files: ExitStack) -> int:
+def _new_file(path: str, files: ExitStack) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     files.callback(os.close, descriptor)
     return descriptor
@@ -208,7 +209,7 @@ def _exchange(process: subprocess.Popen[bytes], text: bytes, deadline: float) ->
                     stream.close()
             if sum(map(len, written.values())) > LONGEST_OUTPUT:
                 raise _TooMuchError
-    process.wait(_left(process, deadline))
+    _wait(process, _left(process, deadline))
     return bytes(written[process.stdout]), bytes(written[process.stderr])
 
 
@@ -220,6 +221,29 @@ def _feed(stream: IO[bytes], unread: memoryview) -> memoryview:
         return unread
     except BrokenPipeError:
         return unread[len(unread) :]
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for the end of a program.
+
+    Raises:
+        subprocess.TimeoutExpired: it goes on after ``seconds``.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # before Linux 5.3
+        process.wait(seconds)
+        return
+    # Popen.wait looks now and then, at ever longer intervals, and so is late by up to half of what the program takes.
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        has_ended = poll.poll(max(0.0, seconds) * 1000)
+    finally:
+        os.close(descriptor)
+    if not has_ended:
+        raise subprocess.TimeoutExpired(process.args, seconds)
+    process.wait()
 
 
 def _left(process: subprocess.Popen[bytes], deadline: float) -> float:

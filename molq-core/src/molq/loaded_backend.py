@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -35,6 +37,22 @@ _Answer = TypeVar("_Answer")
 
 _MOST_SHOWN = 5
 _LARGEST_NUMBER = 2**31
+
+_NOTHING = type(None)
+_REPORT_TYPES: dict[str, tuple[type, ...]] = {
+    "scheduler_job_id": (str,),
+    "tag": (str, _NOTHING),
+    "native_state": (str,),
+    "state": (JobState, _NOTHING),
+    "exit_code": (int, _NOTHING),
+    "signal": (int, _NOTHING),
+    "cause": (str, _NOTHING),
+    "restarts": (int,),
+    "started_at": (int, float, _NOTHING),
+    "finished_at": (int, float, _NOTHING),
+    "reason": (str, _NOTHING),
+}
+_report_fields = operator.attrgetter(*_REPORT_TYPES)
 
 
 class Backend:
@@ -211,20 +229,15 @@ class Backend:
 
 def _is_sound(report: object) -> bool:
     """Tell whether a report's fields are of the types that the store can keep."""
-    if not isinstance(report, JobReport):
+    if not isinstance(report, JobReport) or not _are_sound(tuple(map(type, _report_fields(report)))):
         return False
-    texts = (report.scheduler_job_id, report.native_state)
-    optional_texts = (report.tag, report.cause, report.reason)
-    numbers = (report.exit_code, report.signal, report.restarts)
-    times = (report.started_at, report.finished_at)
-    return (
-        (report.state is None or isinstance(report.state, JobState))
-        and all(isinstance(text, str) for text in texts)
-        and all(text is None or isinstance(text, str) for text in optional_texts)
-        and all(n is None or (isinstance(n, int) and abs(n) < _LARGEST_NUMBER) for n in numbers)
-        and report.restarts is not None
-        and all(time is None or isinstance(time, int | float) for time in times)
-    )
+    return max(abs(report.exit_code or 0), abs(report.signal or 0), abs(report.restarts)) < _LARGEST_NUMBER
+
+
+# Reports come in few combinations of types, so most are judged by one look-up.
+@functools.lru_cache(maxsize=1024)
+def _are_sound(types: tuple[type, ...]) -> bool:
+    return all(issubclass(found, allowed) for found, allowed in zip(types, _REPORT_TYPES.values(), strict=True))
 
 
 def _shown(answer: object) -> str:

@@ -79,14 +79,12 @@ def records(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobRecord]:
         fields = _fields(RECORD_FIELDS, row)
         if fields is None:
             continue
-        try:
-            metadata = json.loads(fields["metadata"])
-        except ValueError:
-            metadata = None
-        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        metadata = _metadata(fields["metadata"])
+        if metadata is None:
             warn("the metadata of job %r cannot be read: %r", fields["job_id"], fields["metadata"])
             continue
-        yield JobRecord(**{**fields, "metadata": metadata})
+        fields["metadata"] = metadata
+        yield JobRecord(**fields)
 
 
 def tracked_jobs(rows: Iterable[tuple[Any, ...]]) -> Iterator[TrackedJob]:
@@ -128,9 +126,12 @@ def dependencies(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobDependency]:
 
 def changed_columns(old: TrackedJob, new: TrackedJob) -> dict[str, Any]:
     """Return the columns in which ``new`` differs from ``old``."""
-    columns = to_columns(new)
-    before = to_columns(old)
-    return {name: columns[name] for name in CHANGING_FIELDS if columns[name] != before[name]}
+    columns = {
+        name: as_column(getattr(new, name)) for name in CHANGING_FIELDS if getattr(new, name) != getattr(old, name)
+    }
+    if "state" in columns:
+        columns["state"] = new.state.value
+    return columns
 
 
 def _fields(names: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any] | None:
@@ -155,6 +156,17 @@ def _wrong_field(names: tuple[str, ...], types: tuple[type, ...]) -> str | None:
         if found not in allowed:
             return name
     return None
+
+
+def _metadata(text: str) -> dict[str, str] | None:
+    if text == "{}":  # most jobs have none
+        return {}
+    try:
+        metadata = json.loads(text)
+    except ValueError:
+        return None
+    is_sound = isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+    return metadata if is_sound else None
 
 
 def _as_text(value: Any) -> Any:
