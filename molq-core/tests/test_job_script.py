@@ -256,7 +256,7 @@ def test_a_requeue_under_the_same_id_runs_the_command_again_and_counts(site, des
 
     for restarts in ("", "1", "2"):
         variables = {"SCHED_RESTARTS": restarts} if restarts else {}
-        site.run("sh", "-c", "echo x >>ran", description=description, **variables)
+        site.run("sh", "-c", "echo x >>ran; kill -9 $PPID", description=description, **variables)
         counts.append(site.folder.read_start().restarts)
 
     assert (site.cwd / "ran").read_text() == "x\nx\nx\n"
@@ -272,8 +272,35 @@ def test_a_run_that_the_scheduler_starts_twice_runs_the_command_once_and_ends_al
 
     assert (first.returncode, second.returncode) == (code, code)
     assert (site.cwd / "ran").read_text() == "x\n"
-    assert b"not run, since restart 1 of this job was started before" in second.stderr
+    assert b"molq: not run" in second.stderr
     assert (site.folder.read_start(), site.folder.read_exit()) == (start, ended)
+
+
+@pytest.mark.parametrize("description", [COUNTED, UNCOUNTED])
+@pytest.mark.parametrize("code", [0, 3, 137])
+def test_a_run_that_ended_by_itself_is_not_repeated_by_a_requeue(site, description, code):
+    site.run("sh", "-c", f"echo x >>ran; exit {code}", description=description)
+
+    again = site.run("sh", "-c", "echo x >>ran", description=description, SCHED_RESTARTS="1")
+
+    assert (site.cwd / "ran").read_text() == "x\n"
+    assert (again.returncode, site.folder.read_exit().code, site.folder.read_start().restarts) == (code, code, 0)
+    assert f"not run again, since this job has ended with exit code {code} before".encode() in again.stderr
+
+
+@pytest.mark.parametrize("description", [COUNTED, UNCOUNTED])
+def test_a_run_that_a_signal_told_to_end_is_repeated_by_a_requeue_though_it_ended_with_0(site, description):
+    code = "trap 'echo saved >>ran; exit 0' TERM; touch ready; while :; do sleep 0.01; done"
+    process = site.launch(site.render("sh", "-c", code, description=description))
+    wait_for(site.cwd / "ready")
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert site.folder.read_exit().was_signalled
+
+    site.run("sh", "-c", "echo resumed >>ran", description=description, SCHED_RESTARTS="1")
+
+    assert (site.cwd / "ran").read_text() == "saved\nresumed\n"
+    assert site.folder.read_start().restarts == 1
 
 
 def test_a_run_that_is_started_twice_while_it_runs_fails_without_an_exit_file(site):
@@ -297,6 +324,7 @@ def test_a_start_that_could_not_be_written_whole_does_not_stop_the_next_run(site
 
 def test_no_exit_file_of_an_earlier_run_is_left_once_a_new_run_has_started(site):
     site.run("sh", "-c", "exit 3")
+    (site.job_dir / "exit").write_text("3 after a signal\n")
     waiting = site.render("sh", "-c", "touch ready; while [ ! -e go ]; do sleep 0.01; done")
     process = site.launch(waiting, SCHED_RESTARTS="1")
     wait_for(site.cwd / "ready")

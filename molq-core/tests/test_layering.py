@@ -15,8 +15,8 @@ LAYERS = {
     "values": "quantities job_spec job_state records policies errors tracking endings conditions field_rules",
     "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder testing",
     "store": "store",
-    "engine": "submission submission_plan requests snapshots reconciliation recovery polling pacing cancellation "
-    "waiting events retries dependencies cleanup site_report",
+    "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
+    "cancellation waiting events retries dependencies cleanup site_report",
     "facade": "engine submitor job_handle config scheduler_options",
     "faces": "cli monitoring __main__",
 }

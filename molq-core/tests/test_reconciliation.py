@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molq.backend import JobReport
+from molq.evidence import Answer, Evidence
 from molq.job_folder import ExitFile, StartFile
 from molq.job_state import JobState, may_follow
-from molq.reconciliation import GRACE_SECONDS, MISSES_BEFORE_LOST, Answer, Evidence, decide, wants_a_poll
+from molq.reconciliation import GRACE_SECONDS, MISSES_BEFORE_LOST, decide, wants_a_poll
 from molq.tracking import TrackedJob
 
 NOW = 100_000.0
@@ -271,14 +272,21 @@ def test_an_end_that_the_scheduler_requeued_is_taken_back(state):
     assert (job.state, job.restarts, job.finished_at, job.exit_code) == (QUEUED, 1, None, None)
 
 
-@pytest.mark.parametrize("code", [0, 143])
+@pytest.mark.parametrize("ended", [ExitFile(143, LONG_AGO), ExitFile(0, LONG_AGO, was_signalled=True)])
 @pytest.mark.parametrize("answer", [UNANSWERED, ABSENT, NOT_ASKED])
-def test_with_restart_counts_the_exit_file_of_an_earlier_run_means_nothing(code, answer):
-    waiting = believed(a_job(), reported(QUEUED, restarts=1, ended=ExitFile(143, LONG_AGO), start=a_start()))
+def test_with_restart_counts_the_exit_file_of_an_earlier_run_means_nothing(ended, answer):
+    waiting = believed(a_job(), reported(QUEUED, restarts=1, ended=ended, start=a_start()))
 
-    job = believed(waiting, unreported(answer, ended=ExitFile(code, LONG_AGO), start=a_start()))
+    job = believed(waiting, unreported(answer, ended=ended, start=a_start()))
 
-    assert job.state is QUEUED
+    assert (waiting.state, job.state) == (QUEUED, QUEUED)
+
+
+@pytest.mark.parametrize("word", [QUEUED, RUNNING])
+def test_a_success_is_one_though_the_scheduler_starts_the_job_again(word):
+    job = believed(a_job(), reported(word, restarts=1, ended=ExitFile(0, LONG_AGO), start=a_start()))
+
+    assert (job.state, job.exit_code) == (SUCCEEDED, 0)
 
 
 @pytest.mark.parametrize("answer", [UNANSWERED, ABSENT, NOT_ASKED])

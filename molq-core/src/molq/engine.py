@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 
-from molq.backend import Finding, SchedulerOptions
+from molq.backend import Finding, SchedulerError, SchedulerOptions
 from molq.cancellation import cancel
 from molq.commands import SystemCommands
+from molq.dependencies import PENDING, dependency_relation_state
 from molq.discovery import load_backend
-from molq.errors import ConfigError, OptionsTypeError
+from molq.errors import ConfigError, OptionsTypeError, SubmitError
 from molq.events import EventBus, EventTail
-from molq.job_spec import JobSpec
+from molq.job_spec import DependencyRef, JobSpec
 from molq.job_state import JobState
 from molq.polling import Poller
 from molq.records import JobRecord
@@ -21,6 +22,7 @@ from molq.snapshots import restore_options
 from molq.store import JobStore
 from molq.submission import Submitter
 from molq.submission_plan import Target
+from molq.tracking import TrackedJob
 from molq.waiting import Waiter
 
 
@@ -76,7 +78,7 @@ class Engine:
     def submit(self, spec: JobSpec) -> str:
         """Submit a job, and return its id."""
         if spec.scheduling.dependencies:
-            self._look_at(ref.job_id for ref in spec.scheduling.dependencies)
+            self._look_at(spec.scheduling.dependencies)
         job = self._submitter.submit(spec)
         if job.state is JobState.CREATED:
             # The scheduler gave no clear answer; it may have the job all the same.
@@ -112,13 +114,39 @@ class Engine:
         if self._owns_store:
             self.store.close()
 
-    def _look_at(self, upstream_ids: Iterable[str]) -> None:
-        """Learn how upstream jobs are, so that molq judges their edges, not a scheduler that may have forgotten."""
-        active = [job for job in self.store.tracked_jobs(upstream_ids) if not job.state.is_terminal]
-        if active:
-            self.poller.look(active)
-            if self.poller.poll_is_due():
-                self.poller.poll_quietly()
+    def _look_at(self, refs: Sequence[DependencyRef]) -> None:
+        """Learn how upstream jobs are, so that molq judges their edges, not a scheduler that may have forgotten.
+
+        Raises:
+            SubmitError: the scheduler does not know a job that is still to be waited for, or could not be asked.
+        """
+        upstreams = {ref.job_id: ref for ref in refs}
+        self.poller.look(self.store.tracked_jobs(upstreams))
+        awaited = [job for job in self.store.tracked_jobs(upstreams) if _is_awaited(job, refs)]
+        if not awaited:
+            return
+        scheduler = self.poller.scheduler
+        try:
+            unknown = [job for job in self.poller.unknown_among(awaited) if _is_awaited(job, refs)]
+        except SchedulerError as error:
+            shown = ", ".join(job.job_id for job in awaited)
+            raise SubmitError(
+                f"nothing was submitted, since the scheduler could not be asked about {shown}: {error}",
+                scheduler=scheduler,
+            ) from error
+        if unknown:
+            raise SubmitError(
+                f"nothing can wait for job {unknown[0].job_id} now: the scheduler does not show it any more, and how "
+                "it ended is not known yet; try again in a minute",
+                scheduler=scheduler,
+            )
+
+
+def _is_awaited(job: TrackedJob, refs: Iterable[DependencyRef]) -> bool:
+    return job.scheduler_job_id is not None and any(
+        ref.job_id == job.job_id and dependency_relation_state(ref.condition, job.state, job.started_at) == PENDING
+        for ref in refs
+    )
 
 
 def recorded_options(record: JobRecord, store: JobStore) -> SchedulerOptions:

@@ -15,7 +15,7 @@ import attrs
 
 from molq.backend import CommandReply
 from molq.errors import ScriptError
-from molq.job_script import CLAIM, EXIT, START
+from molq.job_script import CLAIM, EXIT, SIGNALLED, START
 
 SCRIPT = "job.sh"
 STDOUT = "stdout.log"
@@ -40,11 +40,13 @@ class ExitFile:
         code: its exit code as a shell reports it.
         at: when, in seconds since the epoch.
         reason: why the script could not run the command, if it could not.
+        was_signalled: whether a signal told the job to end before it did.
     """
 
     code: int
     at: float
     reason: str | None = None
+    was_signalled: bool = False
 
 
 @attrs.frozen
@@ -126,12 +128,15 @@ class JobFolder:
         """Write a new file into the folder, on disk when this returns if ``sync``."""
         path = self.path / name
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        with open(descriptor, "wb") as file:
+        try:
             os.fchmod(descriptor, mode)
-            file.write(content)
-            file.flush()
+            unwritten = memoryview(content)
+            while unwritten:
+                unwritten = unwritten[os.write(descriptor, unwritten) :]
             if sync:
                 os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         return path
 
     @contextmanager
@@ -189,8 +194,10 @@ class JobFolder:
         match = _EXIT.fullmatch(found[0]) if found else None
         if not found or not match:
             return None
-        reason = match[2].decode(errors="replace") if match[2] else None
-        return ExitFile(code=int(match[1]), at=found[1], reason=reason)
+        told = match[2].decode(errors="replace") if match[2] else None
+        if told == SIGNALLED:
+            return ExitFile(code=int(match[1]), at=found[1], was_signalled=True)
+        return ExitFile(code=int(match[1]), at=found[1], reason=told)
 
     def read_start(self, element: int | None = None) -> StartFile | None:
         """Return where and as what the script started, if it did."""
@@ -207,10 +214,6 @@ class JobFolder:
             return os.readlink(self.path / CLAIM)
         return None
 
-    def has_ended(self) -> bool:
-        """Tell cheaply whether there may be an exit file."""
-        return os.path.exists(f"{self.path}/{EXIT}")
-
     def _cannot_lock(self, error: OSError) -> ScriptError:
         return ScriptError(
             f"cannot lock the job's folder {str(self.path)!r}: {error.strerror}; "
@@ -220,7 +223,7 @@ class JobFolder:
 
     def _read(self, name: str) -> tuple[bytes, float] | None:
         try:
-            descriptor = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
         try:
@@ -230,6 +233,11 @@ class JobFolder:
             return None
         finally:
             os.close(descriptor)
+
+
+def may_have_ended(job_dir: str) -> bool:
+    """Tell whether there is an exit file in a job's folder; as cheaply as can be, since polls ask it of thousands."""
+    return os.path.exists(f"{job_dir}/{EXIT}")
 
 
 def _open_place(place: JobPlace) -> int:

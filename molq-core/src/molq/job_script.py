@@ -15,12 +15,17 @@ ENVIRONMENT = "environment"
 CLAIM = "claim"
 START = "start"
 EXIT = "exit"
+SIGNALLED = "after a signal"
 
 # The claim is a symlink, since making one is atomic on every file system and shows whose it is. A launcher that has
 # made it already says so in MOLQ_CLAIMED. `start` and `exit` are complete once they end in a newline: that needs no
 # rename, and so no further process. Where the scheduler does not count its restarts, the script counts its own starts:
 # the count tells an exit file from that of an earlier run. The trap keeps this shell alive to write `exit` while the
 # payload, in which traps are reset, gets the signal too. `exec` runs the program even if a shell builtin has its name.
+#
+# A controller that died may, from an older state of its own, take a finished run for one that its node has lost, and
+# start it anew under the same id. So a command that has ended by itself is not repeated. If a signal came first, it
+# may have saved its work to go on in the next run; `exit` then says so.
 _BODY = """\
 molq_dir={job_dir}
 MOLQ_JOB_ID={job_id}
@@ -42,28 +47,33 @@ if [ "${{MOLQ_CLAIMED-}}" != "$MOLQ_JOB_ID" ]; then
     fi
 fi
 unset MOLQ_CLAIMED
+molq_code= molq_told=
+if [ -e "$molq_dir/{exit}$molq_element" ] && read -r molq_code molq_told <"$molq_dir/{exit}$molq_element" &&
+    [ -z "$molq_told" ]; then
+    printf 'molq: not run again, since this job has ended with exit code %s before\\n' "$molq_code" >&2
+    exit "$molq_code"
+fi
 {restarts}
 [ ! -e "$molq_dir/{exit}$molq_element" ] || rm -f "$molq_dir/{exit}$molq_element"
 read -r molq_host </proc/sys/kernel/hostname || molq_host=unknown
 printf '%s %s %s %s\\n' "$molq_run" "$$" "${{molq_host:-unknown}}" "$molq_restarts" >"$molq_dir/{start}$molq_element"
-trap : HUP INT TERM USR1 USR2 XCPU
+molq_told=
+trap 'molq_told=" {signalled}"' HUP INT TERM USR1 USR2 XCPU
 cd {cwd} || molq_end 1 {cwd_problem}
 ({environment}exec {command}) </dev/null
 molq_code=$?
-printf '%s\\n' "$molq_code" >"$molq_dir/{exit}$molq_element"
+printf '%s\\n' "$molq_code$molq_told" >"$molq_dir/{exit}$molq_element"
 exit "$molq_code"
 """
 
-# A controller that died may, from an older state of its own, start a run again that it has started before: under the
-# same id, and with no higher count of restarts. Such a run ends as the first did, without running the command.
+# Such a controller may also start a run again with no higher count of restarts. It then ends as the first did, without
+# running the command.
 _READ_RESTARTS = """\
 molq_restarts="${{{variable}:-0}}"
 if [ -e "$molq_dir/{start}$molq_element" ]; then
     read -r molq_host molq_host molq_host molq_before <"$molq_dir/{start}$molq_element"
     if [ "${{molq_before:-0}}" -ge "$molq_restarts" ]; then
         printf 'molq: not run, since restart %s of this job was started before\\n' "$molq_restarts" >&2
-        molq_code=1
-        [ ! -e "$molq_dir/{exit}$molq_element" ] || read -r molq_code molq_host <"$molq_dir/{exit}$molq_element"
         exit "${{molq_code:-1}}"
     fi
 fi"""
@@ -118,6 +128,7 @@ def render_body(layout: JobLayout, command: Sequence[str], description: BackendD
         cwd_problem=shlex.quote(f"cannot enter the working directory {str(layout.cwd)!r}"),
         environment=f'. "$molq_dir/{ENVIRONMENT}"; ' if layout.has_environment else "",
         command=shlex.join(command),
+        signalled=SIGNALLED,
         claim=CLAIM,
         start=START,
         exit=EXIT,

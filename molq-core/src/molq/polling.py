@@ -12,11 +12,12 @@ import attrs
 from molq.backend import Commands, JobReport, PollAnswer, SchedulerError, SchedulerOptions, SubmittedJob
 from molq.dependencies import why_stranded
 from molq.errors import BackendError
-from molq.job_folder import JobFolder
+from molq.evidence import Answer, evidence_on_disk, says_nothing_new
+from molq.job_folder import JobFolder, may_have_ended
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
 from molq.pacing import next_poll_at
-from molq.reconciliation import Answer, Evidence, decide, wants_a_poll
+from molq.reconciliation import decide, wants_a_poll
 from molq.recovery import Recovery
 from molq.store import ClusterHealth, JobStore, Lease
 from molq.tracking import Change, TrackedJob
@@ -66,14 +67,13 @@ class Poller:
         for job in jobs:
             if job.state.is_terminal or job.is_array:
                 continue
-            folder = JobFolder(Path(job.job_dir))
             if job.scheduler_job_id is None:
                 # Its script runs, so a poll can adopt it.
-                in_a_hurry = in_a_hurry or folder.read_claim() is not None
+                in_a_hurry = in_a_hurry or JobFolder(Path(job.job_dir)).read_claim() is not None
                 continue
-            if job.state is JobState.RUNNING and job.started_at is not None and not folder.has_ended():
+            if job.state is JobState.RUNNING and job.started_at is not None and not may_have_ended(job.job_dir):
                 continue
-            evidence = _evidence_on_disk(job, Answer.NOT_ASKED)
+            evidence = evidence_on_disk(job, Answer.NOT_ASKED)
             in_a_hurry = in_a_hurry or wants_a_poll(job, evidence, now)
             change = decide(job, evidence, now)
             if change is not None:
@@ -120,6 +120,21 @@ class Poller:
             self._poll(lease)
         except (SchedulerError, BackendError) as error:
             self._warn_once("poll", f"the scheduler could not be asked: {error}")
+
+    def unknown_among(self, jobs: Sequence[TrackedJob]) -> list[TrackedJob]:
+        """Ask the scheduler about active jobs now, write down what follows, and return those that it does not show.
+
+        Raises:
+            SchedulerError: it could not be asked.
+        """
+        asked_at = self.clock()
+        answer = self.backend.poll_jobs(tuple(as_submitted(job) for job in jobs), self.options, self.commands)
+        reports = {report.scheduler_job_id: report for report in answer.reports}
+        pairs = [(job, reports.get(job.scheduler_job_id or "")) for job in jobs]
+        strangers = {job.job_id for job, report in pairs if report is not None and _is_tagged_otherwise(job, report)}
+        self._settle(pairs, answer, asked_at, None, strangers)
+        shown = {job.job_id for job, report in pairs if report is not None} - strangers
+        return [job for job in self.store.tracked_jobs([job.job_id for job in jobs]) if job.job_id not in shown]
 
     def is_a_strangers(self, job: TrackedJob) -> bool:
         """Ask the scheduler whether it has another job under the id of this one: schedulers reuse ids.
@@ -225,7 +240,7 @@ class Poller:
         pairs: Iterable[tuple[TrackedJob, JobReport | None]],
         answer: PollAnswer,
         now: float,
-        lease: Lease,
+        lease: Lease | None,
         strangers: Collection[str] = (),
     ) -> None:
         counts_restarts = self.backend.description.restart_count_variable is not None
@@ -238,13 +253,13 @@ class Poller:
                 if report.restarts and not counts_restarts:
                     # The job's script then counts its own starts, and the two counts may differ.
                     report = attrs.evolve(report, restarts=0)
-                if _says_nothing_new(job, report):
+                if says_nothing_new(job, report):
                     continue
-                evidence = _evidence_on_disk(job, Answer.REPORTED, report)
+                evidence = evidence_on_disk(job, Answer.REPORTED, report)
             elif job.scheduler_job_id in answer.unanswered:
-                evidence = _evidence_on_disk(job, Answer.UNANSWERED)
+                evidence = evidence_on_disk(job, Answer.UNANSWERED)
             else:
-                evidence = attrs.evolve(_evidence_on_disk(job, Answer.ABSENT), is_taken=job.job_id in strangers)
+                evidence = attrs.evolve(evidence_on_disk(job, Answer.ABSENT), is_taken=job.job_id in strangers)
             change = decide(job, evidence, now)
             if change is not None:
                 changes.append(change)
@@ -301,26 +316,3 @@ def _is_tagged_otherwise(job: TrackedJob, report: JobReport) -> bool:
 
 def _is_to_be_cancelled(job: TrackedJob) -> bool:
     return job.cancel_requested_at is not None and job.cancel_accepted_at is None and not job.state.is_terminal
-
-
-def _says_nothing_new(job: TrackedJob, report: JobReport) -> bool:
-    """Tell, for the many jobs of which nothing changed, that no file need be read."""
-    return (
-        report.state is job.state
-        and not job.state.is_terminal
-        and report.native_state == job.native_state
-        and report.reason == job.reason
-        and report.restarts <= job.restarts
-        and job.missing_since is None
-        and (job.state is JobState.QUEUED or job.started_at is not None)
-        and not (job.state is JobState.RUNNING and JobFolder(Path(job.job_dir)).has_ended())
-    )
-
-
-def _evidence_on_disk(job: TrackedJob, answer: Answer, report: JobReport | None = None) -> Evidence:
-    if job.is_array:
-        return Evidence(answer=answer, report=report)
-    folder = JobFolder(Path(job.job_dir))
-    # The start file first: a new run deletes the exit file of the last before it writes its own start file.
-    start = folder.read_start()
-    return Evidence(answer=answer, report=report, exit=folder.read_exit(), start=start)

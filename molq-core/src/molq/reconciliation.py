@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import enum
-
 import attrs
 
 from molq.backend import JobReport
 from molq.endings import cause_of, describe, signal_in
+from molq.evidence import Answer, Evidence
 from molq.job_folder import ExitFile, StartFile
 from molq.job_state import JobState
 from molq.tracking import Change, TrackedJob
@@ -23,34 +22,6 @@ _LAG_SECONDS = 30.0
 
 _SKEW_SECONDS = 60.0
 _TIME_LIMIT_SLACK_SECONDS = 5.0
-
-
-class Answer(enum.Enum):
-    """What the scheduler said of a job."""
-
-    NOT_ASKED = "not asked"
-    UNANSWERED = "unanswered"
-    ABSENT = "absent"
-    REPORTED = "reported"
-
-
-@attrs.frozen(kw_only=True)
-class Evidence:
-    """What is known of a job at one moment.
-
-    Attributes:
-        answer: what the scheduler said.
-        report: its report, if it gave one.
-        exit: how the command ended, from the job's folder.
-        start: that the script started, from the job's folder.
-        is_taken: whether the scheduler has a stranger's job under this job's id; the answer is ABSENT then.
-    """
-
-    answer: Answer
-    report: JobReport | None = None
-    exit: ExitFile | None = None
-    start: StartFile | None = None
-    is_taken: bool = False
 
 
 def decide(job: TrackedJob, evidence: Evidence, now: float) -> Change | None:
@@ -97,6 +68,9 @@ def _of_latest_run(job: TrackedJob, evidence: Evidence) -> ExitFile | None:
     """Return the exit file, unless the scheduler has queued the job again since it was written."""
     exit_file, start = evidence.exit, evidence.start
     if exit_file is None or start is None:
+        return exit_file
+    if exit_file.code == 0 and not exit_file.was_signalled:
+        # No run that ended so is repeated, and another run would have deleted the file.
         return exit_file
     restarts = max(job.restarts, evidence.report.restarts if evidence.report else 0)
     if start.restarts < restarts:

@@ -50,7 +50,8 @@ def read_exit(job_dir: bytes) -> tuple[int, str | None] | None:
     code, _, reason = line.partition(" ")
     if not (code.isascii() and code.isdigit()):
         return None
-    return int(code), reason.strip() or None
+    # That a signal came first is no reason of its own; it tells the script whether a requeue may repeat the run.
+    return int(code), None if reason == "after a signal" else reason.strip() or None
 
 
 def read_start_pid(job_dir: bytes) -> int | None:

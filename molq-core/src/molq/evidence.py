@@ -1,0 +1,65 @@
+"""What is known of a job at one moment: what the scheduler said, and what the job's folder tells."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+
+import attrs
+
+from molq.backend import JobReport
+from molq.job_folder import ExitFile, JobFolder, StartFile, may_have_ended
+from molq.job_state import JobState
+from molq.tracking import TrackedJob
+
+
+class Answer(enum.Enum):
+    """What the scheduler said of a job."""
+
+    NOT_ASKED = "not asked"
+    UNANSWERED = "unanswered"
+    ABSENT = "absent"
+    REPORTED = "reported"
+
+
+@attrs.frozen(kw_only=True)
+class Evidence:
+    """What is known of a job at one moment.
+
+    Attributes:
+        answer: what the scheduler said.
+        report: its report, if it gave one.
+        exit: how the command ended, from the job's folder.
+        start: that the script started, from the job's folder.
+        is_taken: whether the scheduler has a stranger's job under this job's id; the answer is ABSENT then.
+    """
+
+    answer: Answer
+    report: JobReport | None = None
+    exit: ExitFile | None = None
+    start: StartFile | None = None
+    is_taken: bool = False
+
+
+def says_nothing_new(job: TrackedJob, report: JobReport) -> bool:
+    """Tell, for the many jobs of which nothing changed, that no file need be read."""
+    return (
+        report.state is job.state
+        and not job.state.is_terminal
+        and report.native_state == job.native_state
+        and report.reason == job.reason
+        and report.restarts <= job.restarts
+        and job.missing_since is None
+        and (job.state is JobState.QUEUED or job.started_at is not None)
+        and not (job.state is JobState.RUNNING and may_have_ended(job.job_dir))
+    )
+
+
+def evidence_on_disk(job: TrackedJob, answer: Answer, report: JobReport | None = None) -> Evidence:
+    """Return what the scheduler said and what the job's folder tells."""
+    if job.is_array:
+        return Evidence(answer=answer, report=report)
+    folder = JobFolder(Path(job.job_dir))
+    # The start file first: a new run deletes the exit file of the last before it writes its own start file.
+    start = folder.read_start()
+    return Evidence(answer=answer, report=report, exit=folder.read_exit(), start=start)
