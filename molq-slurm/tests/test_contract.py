@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from molq.backend import JobState
 from molq.testing.contract import BackendContract
 
 HOSTILE_VARIABLES = {
@@ -27,8 +28,27 @@ HOSTILE_VARIABLES = {
 }
 
 
+# Source: https://slurm.schedmd.com/squeue.html, "Job State Codes".
+WORDS = {
+    "PENDING": JobState.QUEUED,
+    "CONFIGURING": JobState.QUEUED,
+    "REQUEUED": JobState.QUEUED,
+    "REQUEUE_HOLD": JobState.QUEUED,
+    "RESV_DEL_HOLD": JobState.QUEUED,
+    "SPECIAL_EXIT": JobState.QUEUED,
+    "RUNNING": JobState.RUNNING,
+    "COMPLETING": JobState.RUNNING,
+    "RESIZING": JobState.RUNNING,
+    "SIGNALING": JobState.RUNNING,
+    "STAGE_OUT": JobState.RUNNING,
+    "STOPPED": JobState.RUNNING,
+    "SUSPENDED": JobState.RUNNING,
+}
+
+
 class TestOnFakeSlurm(BackendContract):
     scheduler = "slurm"
+    words = WORDS
     hostile_variables = HOSTILE_VARIABLES
 
     @pytest.fixture

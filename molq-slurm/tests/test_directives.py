@@ -43,9 +43,18 @@ def test_a_plain_job_is_one_task_on_one_node():
         "chdir=/w",
         "output=/d/stdout.log",
         "error=/d/stderr.log",
+        "open-mode=append",
         "nodes=1",
         "ntasks-per-node=1",
     ]
+
+
+def test_only_files_of_molqs_own_are_appended_to():
+    own = request()
+    users = attrs.evolve(own, stdout_path=Path("/w/out.txt"))
+
+    assert "--open-mode=append" in render_script(own)
+    assert "--open-mode" not in render_script(users)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +116,14 @@ def test_scheduling():
 
 @pytest.mark.parametrize(
     ("priority", "expected"),
-    [("100", "priority=100"), ("TOP", "priority=TOP"), ("-10", "nice=10"), ("0", "priority=0")],
+    [("100", "priority=100"), ("TOP", "priority=TOP"), ("-10", "nice=10"), ("1", "priority=1")],
 )
 def test_a_priority_becomes_the_flag_that_fits_it(priority, expected):
     assert expected in directives(scheduling=JobScheduling(priority=priority))
 
 
-@pytest.mark.parametrize("priority", ["high", "4294967295", "1e3"])
-def test_a_word_that_sbatch_would_take_for_zero_is_refused(priority):
+@pytest.mark.parametrize("priority", ["high", "4294967295", "1e3", "0", "-0"])
+def test_a_word_that_sbatch_would_take_for_zero_and_pass_over_is_refused(priority):
     with pytest.raises(SubmitRejected, match="qos"):
         directives(scheduling=JobScheduling(priority=priority))
 

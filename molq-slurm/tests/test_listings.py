@@ -124,6 +124,12 @@ def test_ends_are_told_in_sentences():
     )
 
 
+def test_a_job_that_slurm_holds_since_it_could_not_launch_it_tells_what_to_do():
+    report = report_from_queue(row("PENDING", nodes="", reason="launch failed requeued held"), TAG)
+
+    assert report.reason == "launch failed requeued held; once its cause is gone, 'scontrol release' runs it"
+
+
 def test_the_forecast_of_a_waiting_job_is_not_its_start():
     assert report_from_queue(row("PENDING", nodes="", reason="Resources"), TAG).started_at is None
 

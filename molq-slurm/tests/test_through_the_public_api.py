@@ -46,6 +46,44 @@ def test_a_submission_that_a_hung_controller_hears_later_is_adopted(fake_slurm, 
     assert submitor.get(job.job_id).scheduler_job_id == "1"
 
 
+@pytest.mark.parametrize("accounting", ["accounting_on", "accounting_off", "accounting_down"])
+def test_nothing_waits_for_a_job_that_slurm_has_forgotten(fake_slurm, submitor, accounting):
+    upstream = submitor.submit(command="true")
+    fake_slurm.start(upstream.scheduler_job_id)
+    submitor.refresh()
+    fake_slurm.finish(upstream.scheduler_job_id, 3)  # without a script, so without an exit file
+    fake_slurm.forget(upstream.scheduler_job_id)
+    getattr(fake_slurm, accounting)()
+
+    with pytest.raises(SubmitError, match="is failed already" if accounting == "accounting_on" else "nothing can wait"):
+        submitor.submit(command="true", after_success=[upstream.job_id])
+
+    assert len(submitor.list(include_terminal=True)) == 1
+
+
+def test_nothing_is_submitted_that_waits_for_a_job_about_which_slurm_cannot_be_asked(fake_slurm, submitor):
+    upstream = submitor.submit(command="true")
+    fake_slurm.go_down()
+
+    with pytest.raises(SubmitError, match="could not be asked about"):
+        submitor.submit(command="true", after=[upstream.job_id])
+
+    assert len(submitor.list(include_terminal=True)) == 1
+
+
+def test_a_success_that_a_controller_starts_again_runs_once(fake_slurm, submitor):
+    job = submitor.submit(command="echo said; echo x >>ran")
+    fake_slurm.run(job.scheduler_job_id)
+    fake_slurm.requeue(job.scheduler_job_id)
+    fake_slurm.run(job.scheduler_job_id)
+
+    record = job.wait(timeout=20)
+
+    assert (record.state, record.exit_code) == (JobState.SUCCEEDED, 0)
+    with open("ran") as runs, open(record.stdout_path) as output:
+        assert (runs.read(), output.read()) == ("x\n", "said\n")
+
+
 def test_a_refusal_is_told_in_slurms_words(submitor):
     with pytest.raises(SubmitError, match="Invalid partition name specified"):
         submitor.submit(command="true", scheduling=JobScheduling(queue="nosuch"))

@@ -44,6 +44,9 @@ def _options(request: SlurmRequest) -> Iterator[str]:
     yield f"chdir={_quoted(_one_line(request.cwd))}"
     yield f"output={_quoted(output_pattern(request.stdout_path, is_array=is_array))}"
     yield f"error={_quoted(output_pattern(request.stderr_path, is_array=is_array))}"
+    if {request.stdout_path.parent, request.stderr_path.parent} == {request.job_dir}:
+        # Files of molq's own keep what was written before a requeue; the user's are Slurm's to begin anew.
+        yield "open-mode=append"
     nodes = scheduling.node_count or 1
     yield f"nodes={nodes}"
     yield "ntasks-per-node=1"
@@ -85,16 +88,17 @@ def _gpus(count: int, kind: str | None, nodes: int, options: SlurmSchedulerOptio
 
 
 def _priority(text: str) -> str:
-    """Return the option that fits: a number from 0 on or TOP is a priority, a negative number lowers the usual one.
+    """Return the option that fits: a number from 1 on or TOP is a priority, a negative number lowers the usual one.
 
-    sbatch itself takes any other word for 0 (tried on 22.05.8).
+    sbatch itself takes any other word for 0, and passes over 0 (tried on 22.05.8).
     """
     if text.upper() == "TOP":
         return "priority=TOP"
-    if not _NUMBER.fullmatch(text) or int(text) > _LARGEST_PRIORITY:
+    if not _NUMBER.fullmatch(text) or int(text) > _LARGEST_PRIORITY or int(text) == 0:
         raise SubmitRejected(
-            f"Slurm's priority is a whole number from 0 to {_LARGEST_PRIORITY}, 'TOP', or a negative number that "
-            f"lowers the usual priority (its --nice), not {text!r}; for a class of service use qos"
+            f"Slurm's priority is a whole number from 1 to {_LARGEST_PRIORITY}, 'TOP', or a negative number that "
+            f"lowers the usual priority (its --nice), not {text!r}; for a class of service use qos, and to hold a job "
+            "the flag --hold among extra_sbatch_flags"
         )
     return f"nice={-int(text)}" if text.startswith("-") else f"priority={int(text)}"
 

@@ -56,7 +56,7 @@ def _controller(options: SlurmSchedulerOptions, commands: Commands) -> Finding:
     # `scontrol ping` only tells whether a connection is taken; a controller that hangs does not show there.
     argv = [options.scontrol_path, *cluster_flags(options), "ping"]
     reply = _run(argv, commands, _PING_TIMEOUT)
-    said = "no answer" if reply is None else " ".join(reply.stdout.split()) or words_of(reply)
+    said = "no answer" if reply is None else " ".join(reply.stdout.replace("*", " ").split()) or words_of(reply)
     is_up = reply is not None and reply.exit_code == 0 and " is UP" in reply.stdout
     meaning = "" if is_up else "nothing can be submitted or asked until it answers; jobs keep the state they have"
     return Finding(name="controller", value=said, is_problem=not is_up, meaning=meaning)

@@ -19,6 +19,11 @@ _STALE_AFTER = 86_400.0
 # A signal that no process got: how slurmd says that it could not start the script (recorded from 22.05.8).
 _LAUNCH_FAILURE = 53
 
+# Such a job waits for ever if nobody does anything. Source of the words: recorded from 22.05.8.
+_ADVICE = {
+    "launch failed requeued held": "launch failed requeued held; once its cause is gone, 'scontrol release' runs it"
+}
+
 
 @attrs.frozen(kw_only=True)
 class Ending:
@@ -46,7 +51,8 @@ def ending_of(
     if meaning is None:
         return Ending(state=None, reason=reason or None)
     if not meaning.state.is_terminal:
-        return Ending(state=meaning.state, reason=reason or None if meaning.state is JobState.QUEUED else None)
+        waits_for = _ADVICE.get(reason, reason) if meaning.state is JobState.QUEUED else ""
+        return Ending(state=meaning.state, reason=waits_for or None)
     if meaning.state is JobState.SUCCEEDED:
         return Ending(state=meaning.state, exit_code=0)
     if word == "FAILED":

@@ -21,7 +21,7 @@ _FLAGS = {"parsable", "exclusive", "hold", "requeue", "no-requeue"}
 _WITH_VALUE = {
     *("account", "array", "begin", "chdir", "clusters", "comment", "constraint", "cpus-per-task", "dependency"),
     *("error", "export", "gpus", "gpus-per-node", "gres", "job-name", "kill-on-invalid-dep", "mail-type", "mail-user"),
-    *("mem", "mem-per-cpu", "nice", "nodes", "ntasks-per-node", "output", "partition", "priority", "qos"),
+    *("mem", "mem-per-cpu", "nice", "nodes", "ntasks-per-node", "open-mode", "output", "partition", "priority", "qos"),
     *("reservation", "time", "wrap"),
 }
 _SHORT = {

@@ -311,4 +311,4 @@ def _output(job: Record, option: str) -> BinaryIO:
     else:
         expansions = {"%%": "%", "%a": str(job["index"]), "%A": str(job["array_id"]), "%j": str(job["id"])}
         path = re.sub("%[%aAj]", lambda match: expansions[match[0]], pattern)
-    return open(path, "wb")
+    return open(path, "ab" if job["options"].get("open-mode") == "append" else "wb")
