@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import attrs
 import pytest
 
 from molq.backend import DependencyCondition, JobState, SchedulerError, UpstreamJob
 from molq.loaded_backend import Backend
-from molq.testing.contract_kit import Cluster, ContractKit
+from molq.testing.contract_kit import Cluster, ContractKit, Submitted
 
 CONDITIONS: tuple[DependencyCondition, ...] = get_args(DependencyCondition)
 
@@ -126,13 +126,43 @@ class DependencyRules(ContractKit):
         self.requires(cluster, "hold")
         upstream = self.submit(compiling, cluster, jobs_dir, command=["sleep", "60"])
         self.drive(cluster, "hold", upstream.id)
-        compiled = compiling.compile_dependencies((UpstreamJob(scheduler_job_id=upstream.id, condition=condition),))
 
-        job = self.submit(compiling, cluster, jobs_dir, dependency=compiled.expression)
+        job = self._dependent(compiling, cluster, jobs_dir, upstream, condition)
 
         report = self.report(compiling, cluster, job)
         assert report.state is JobState.QUEUED
         assert report.reason
+
+    @pytest.mark.parametrize(
+        ("happening", "released"),
+        [
+            (("start",), {"after_started"}),
+            (("finish", 0), {"after_started", "after_success", "after"}),
+            (("finish", 3), {"after_started", "after_failure", "after"}),
+        ],
+        ids=["started", "succeeded", "failed"],
+    )
+    def test_what_happens_to_the_upstream_releases_those_that_wait_for_it_and_no_others(
+        self,
+        compiling: Backend,
+        cluster: Cluster,
+        jobs_dir: Path,
+        happening: tuple[Any, ...],
+        released: set[DependencyCondition],
+    ) -> None:
+        self.requires(cluster, "start", "finish")
+        upstream = self.submit(compiling, cluster, jobs_dir)
+        waiting = {one: self._dependent(compiling, cluster, jobs_dir, upstream, one) for one in CONDITIONS}
+        before = {one: self.report(compiling, cluster, job).reason for one, job in waiting.items()}
+        self.drive(cluster, "start", upstream.id)
+        self.drive(cluster, happening[0], upstream.id, *happening[1:])
+        freely = self.submit(compiling, cluster, jobs_dir)
+
+        after = {one: self.report(compiling, cluster, job).reason for one, job in waiting.items()}
+
+        usual = {self.report(compiling, cluster, freely).reason, None}
+        assert all(reason not in usual for reason in before.values())
+        assert {one for one, reason in after.items() if reason in usual} == released
 
     def test_every_upstream_has_an_edge_within_the_expression(self, compiling: Backend) -> None:
         upstreams = tuple(
@@ -171,6 +201,33 @@ class DependencyRules(ContractKit):
         commands = self.commands(compiling)
         assert compiling.update_dependencies(job.job, edges[1], cluster.options, commands) is True
         compiling.cancel_jobs((first.job, second.job), cluster.options, commands)
+
+    def test_a_job_that_was_pointed_elsewhere_waits_for_that(
+        self, compiling: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        if not compiling.implements("molq_update_dependencies"):
+            pytest.skip(f"{compiling.description.label} cannot change dependencies")
+        self.requires(cluster, "start", "finish")
+        first, second = (self.submit(compiling, cluster, jobs_dir) for _ in range(2))
+        left, moved = (self._dependent(compiling, cluster, jobs_dir, first, "after") for _ in range(2))
+        compiled = compiling.compile_dependencies((UpstreamJob(scheduler_job_id=second.id, condition="after"),))
+
+        compiling.update_dependencies(moved.job, compiled.expression, cluster.options, self.commands(compiling))
+
+        seen = []
+        for upstream in (first, second):
+            self.drive(cluster, "finish", upstream.id, 0)
+            seen.append([self.report(compiling, cluster, job).reason for job in (left, moved)])
+        assert seen[0][0] != seen[0][1], "the job still waits for what it waited for before"
+        assert seen[1][0] == seen[1][1], "the job does not wait for what it was pointed to"
+
+    def _dependent(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path, upstream: Submitted, condition: DependencyCondition
+    ) -> Submitted:
+        job = UpstreamJob(scheduler_job_id=upstream.id, condition=condition)
+        return self.submit(
+            backend, cluster, jobs_dir, dependency=backend.compile_dependencies((job,)).expression, command=["true"]
+        )
 
 
 class RecoveryRules(ContractKit):

@@ -30,13 +30,17 @@ from molq.job_folder import SCRIPT, JobFolder, JobPlace
 from molq.job_script import ENVIRONMENT, JobLayout, render_body, render_environment
 from molq.loaded_backend import Backend
 
+MOLQS_OWN = frozenset({JobState.CREATED, JobState.SUBMITTED, JobState.LOST})
+"""States that no scheduler has a word for."""
+
 
 class Cluster(Protocol):
     """What a backend's tests give the contract: a scheduler, fake or real.
 
     A fake one is also driven by the methods that the contract names when it drives it, such as ``start(job_id)``,
     ``finish(job_id, exit_code)``, ``time_out(job_id)``, ``go_down()``; a test that needs one that a cluster does not
-    have is skipped.
+    have is skipped. One whose jobs do at once what they do at all may say so by ``patience = 0.0``: the seconds for
+    which tests wait for a state, 30 by default.
     """
 
     options: SchedulerOptions
@@ -70,11 +74,13 @@ class ContractKit:
         scheduler: the name that users type; set by the subclass.
         hostile_variables: variables that a user may have set, and that must not change how the backend works.
         refused: scheduling that the scheduler refuses at once.
+        words: the scheduler's words for states -> what they mean; ``set_state`` shows each of them to the backend.
     """
 
     scheduler: ClassVar[str]
     hostile_variables: ClassVar[Mapping[str, str]] = {}
     refused: ClassVar[JobScheduling] = JobScheduling(queue="molq-no-such-queue")
+    words: ClassVar[Mapping[str, JobState]] = {}
 
     @pytest.fixture
     def backend(self) -> Backend:
@@ -186,7 +192,10 @@ class ContractKit:
     def poll(self, backend: Backend, cluster: Cluster, *jobs: Submitted, **variables: str) -> PollAnswer:
         """Ask about jobs."""
         commands = self.commands(backend, **variables)
-        return backend.poll_jobs(tuple(one.job for one in jobs), cluster.options, commands)
+        answer = backend.poll_jobs(tuple(one.job for one in jobs), cluster.options, commands)
+        judged = [report for report in answer.reports if report.state in MOLQS_OWN]
+        assert not judged, f"only molq may say so of a job, from all evidence: {judged}"
+        return answer
 
     def report(self, backend: Backend, cluster: Cluster, job: Submitted) -> JobReport:
         """Ask about one job, which must be known."""
@@ -228,10 +237,11 @@ class ContractKit:
         self, backend: Backend, cluster: Cluster, job: Submitted, *states: JobState, timeout: float = 30.0
     ) -> JobReport:
         """Ask until a job has one of ``states``: a fake cluster says so at once, a real one in its time."""
-        until = time.monotonic() + timeout
+        until = time.monotonic() + getattr(cluster, "patience", timeout)
         while True:
             report = self.report(backend, cluster, job)
             if report.state in states:
                 return report
-            assert time.monotonic() < until, f"the job never was {states}: {report}"
+            assert report.state is None or not report.state.is_terminal, f"the job never was {states}: {report}"
+            assert time.monotonic() < until, f"the job was not {states} in time: {report}"
             time.sleep(0.1)

@@ -12,6 +12,7 @@ from molq.loaded_backend import Backend
 from molq.testing.contract_kit import Cluster, ContractKit, Submitted
 
 GARBAGE = (
+    "",
     "\n",
     "no such thing\n",
     "<html>502 Bad Gateway</html>\n",
@@ -101,6 +102,33 @@ class PollingRules(ContractKit):
 
         assert (report.native_state, report.state) == ("MEDITATING", None)
 
+    def test_a_job_in_a_state_that_nobody_knows_does_not_hurt_the_others(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        self.requires(cluster, "set_state")
+        jobs = [self.submit(backend, cluster, jobs_dir) for _ in range(3)]
+        self.drive(cluster, "set_state", jobs[1].id, "MEDITATING")
+
+        answer = self.poll(backend, cluster, *jobs)
+
+        assert {r.scheduler_job_id for r in answer.reports if r.state is not None} == {jobs[0].id, jobs[2].id}
+        assert jobs[1].id in {report.scheduler_job_id for report in answer.reports} | answer.unanswered
+
+    def test_each_word_of_the_scheduler_means_what_it_should(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        self.requires(cluster, "set_state")
+        if not self.words:
+            pytest.skip(f"{type(self).__name__} names no words")
+        job = self.submit(backend, cluster, jobs_dir)
+        said = {}
+
+        for word in self.words:
+            self.drive(cluster, "set_state", job.id, word)
+            said[word] = self.report(backend, cluster, job).state
+
+        assert said == self.words
+
     def test_ten_thousand_jobs_are_asked_for_by_a_few_commands(
         self, backend: Backend, cluster: Cluster, jobs_dir: Path
     ) -> None:
@@ -139,6 +167,8 @@ class PollingRules(ContractKit):
             return
 
         self.no_end_is_claimed(answer)
+        if exit_code:
+            assert answer.reports or answer.unanswered, "a program that failed knows not that the job is gone"
 
     def test_an_empty_answer_ends_no_job(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
         self.requires(cluster, "garble")

@@ -44,6 +44,8 @@ SAMPLES: dict[str, JobResources | JobScheduling] = {
 }
 """A value for each field of ``JobResources`` and ``JobScheduling``."""
 
+_RESOURCES = frozenset(field.name for field in attrs.fields(JobResources))
+
 HOSTILE_NAMES = (
     "two words",
     "a|b,c;d",
@@ -95,7 +97,10 @@ class LoadingRules(ContractKit):
         assert backend.description.label
 
     def test_importing_the_backend_runs_no_command(self) -> None:
-        (point,) = metadata.entry_points(group="molq.backends", name=self.scheduler)
+        points = metadata.entry_points(group="molq.backends", name=self.scheduler)
+        if not points:
+            pytest.skip(f"no package offers {self.scheduler!r} as a backend")
+        (point,) = points
 
         done = subprocess.run(
             [sys.executable, "-c", _IMPORT, point.module], capture_output=True, text=True, check=False
@@ -128,6 +133,46 @@ class RenderingRules(ContractKit):
             script = str(refusal)
 
         assert script not in ("", without)
+
+    @pytest.mark.parametrize("field", SAMPLES)
+    def test_each_field_counts_beside_all_others(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path, field: str
+    ) -> None:
+        self.needs(backend, field)
+        plain = self.request(backend, cluster, jobs_dir)
+        # Without GPUs there is no kind of GPU either.
+        dropped = {field, "gpu_type"} if field == "gpu_count" else {field}
+        scripts = []
+
+        for left_out in (dropped | backend.description.unsupported, backend.description.unsupported):
+            values = {name: getattr(sample, name) for name, sample in SAMPLES.items() if name not in left_out}
+            request = attrs.evolve(
+                plain,
+                resources=JobResources(**{name: value for name, value in values.items() if name in _RESOURCES}),
+                scheduling=JobScheduling(**{name: value for name, value in values.items() if name not in _RESOURCES}),
+            )
+            try:
+                scripts.append(backend.render_script(request))
+            except SubmitRejected as refusal:
+                pytest.skip(f"{backend.description.label} takes not all fields at once: {refusal}")
+
+        assert scripts[0] != scripts[1]
+
+    def test_a_dependency_reaches_the_script(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
+        self.needs(backend, "dependency")
+        plain = self.request(backend, cluster, jobs_dir)
+
+        assert backend.render_script(attrs.evolve(plain, dependency="after:7")) != backend.render_script(plain)
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    def test_no_name_adds_a_line_that_a_scheduler_may_read(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path, name: str
+    ) -> None:
+        plain = self.request(backend, cluster, jobs_dir)
+
+        script = backend.render_script(attrs.evolve(plain, job_name=name))
+
+        assert _count_comments(script) == _count_comments(backend.render_script(plain))
 
     def test_rendering_is_pure(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
         request = self.request(backend, cluster, jobs_dir)
@@ -231,6 +276,19 @@ class EnvironmentRules(ContractKit):
         self.wait_for(backend, cluster, job, JobState.SUCCEEDED)
         assert (jobs_dir / "seen").read_text() == job.id
 
+    def test_a_job_submitted_within_a_job_is_neither_an_element_nor_a_restart_of_it(
+        self, backend: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        description = backend.description
+        variables = [name for name in (description.array_index_variable, description.restart_count_variable) if name]
+        command = ["sh", "-c", f"echo {' '.join('$' + name for name in variables)} >seen"]
+        job = self.submit(backend, cluster, jobs_dir, command=command, variables=dict.fromkeys(variables, "424242"))
+
+        cluster.run(job.id)
+
+        self.wait_for(backend, cluster, job, JobState.SUCCEEDED)
+        assert "424242" not in (jobs_dir / "seen").read_text()
+
     def test_the_users_own_variables_change_nothing(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
         job = self.submit(backend, cluster, jobs_dir, variables=self.hostile_variables)
 
@@ -251,6 +309,10 @@ class EnvironmentRules(ContractKit):
         assert (jobs_dir / "seen").read_text() == secret
         assert "sesame" not in backend.render_script(job.request)
         assert "sesame" not in repr(getattr(cluster, "commands_run", ()))
+
+
+def _count_comments(script: str) -> int:
+    return sum(line.startswith("#") for line in script.splitlines())
 
 
 def _with(request: AnyRequest, part: JobResources | JobScheduling) -> AnyRequest:
