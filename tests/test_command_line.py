@@ -293,3 +293,20 @@ def test_an_unclear_answer_of_the_scheduler_exits_with_75(molq: Molq, fake_slurm
     assert "submission unconfirmed" in reply.stdout
     assert [job["job_id"] for job in listed] == [reply.stdout.split()[0]]
     assert listed[0]["state"] in ("created", "queued")
+
+
+def test_inspect_shows_what_a_job_waits_for_and_what_waits_for_it(molq: Molq, fake_slurm: FakeSlurm):
+    first = json.loads(molq("submit", "slurm", "--json", "--", "true").stdout)["job_id"]
+    second = json.loads(molq("submit", "slurm", "--json", "--after", first[:8], "--", "true").stdout)["job_id"]
+
+    shown = [json.loads(molq("inspect", job_id, "--json").stdout)["dependencies"] for job_id in (first, second)]
+    table = molq("inspect", second).stdout
+
+    edge = {
+        "job_id": second,
+        "dependency_job_id": first,
+        "dependency_type": "after",
+        "scheduler_dependency": "afterany:1",
+    }
+    assert shown == [[edge], [edge]]
+    assert "afterany:1" in table

@@ -19,7 +19,7 @@ _TIMES = frozenset(name for name in JobRecord.__annotations__ if name.endswith((
 @click.option("--no-refresh", is_flag=True, help="Do not ask the scheduler; show what is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
-    """Show all that is known of a job: its record, its request and the steps in its life."""
+    """Show all that is known of a job: its record, its request, its neighbours and the steps in its life."""
     store = JobStore()
     (record,) = find_jobs(store, [job_id])
     if not no_refresh:
@@ -27,12 +27,14 @@ def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
         record = store.job(record.job_id)
     request = store.request(record.job_id)
     steps = store.transitions(record.job_id)
+    edges = [*store.dependencies(record.job_id), *store.dependents(record.job_id)]
     health = store.leases.health(record.cluster_name, record.scheduler)
     if as_json:
         print_json(
             {
                 **plain(record),
                 "request": request,
+                "dependencies": [plain(edge) for edge in edges],
                 "transitions": [plain(step) for step in steps],
                 "cluster": plain(health),
             }
@@ -44,6 +46,12 @@ def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
             click.echo(f"{part + '.' + name:<24}{visible(json.dumps(value, ensure_ascii=False))}")
     if health.failing_since is not None and not record.state.is_terminal:
         click.echo(f"{'stale':<24}since {clock(health.failing_since)}: {visible(health.failure or '')}")
+    if edges:
+        click.echo()
+        print_table(
+            ("JOB", "WAITS FOR", "CONDITION", "IN THE SCHEDULER'S WORDS"),
+            [(e.job_id, e.dependency_job_id, e.dependency_type, e.scheduler_dependency or "-") for e in edges],
+        )
     click.echo()
     print_table(
         ("WHEN", "FROM", "TO", "LEARNED FROM"),
