@@ -48,9 +48,9 @@ def a_record(**changes):
         "command_display": "python train.py",
         "metadata": {"run": "7"},
         "created_at": 1.0,
-        "job_dir": "/work/.molq/jobs/j1",
-        "stdout_path": "/work/out",
-        "stderr_path": "/work/err",
+        "job_dir": "/project/.molq/jobs/j1",
+        "stdout_path": "/project/out",
+        "stderr_path": "/project/err",
     }
     return JobRecord(**(facts | changes))
 

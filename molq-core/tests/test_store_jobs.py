@@ -35,9 +35,9 @@ def a_record(job_id="a1", **changes):
         "command_display": "python train.py",
         "metadata": {},
         "created_at": 100.0,
-        "job_dir": f"/work/.molq/jobs/{job_id}",
-        "stdout_path": "/work/out",
-        "stderr_path": "/work/err",
+        "job_dir": f"/project/.molq/jobs/{job_id}",
+        "stdout_path": "/project/out",
+        "stderr_path": "/project/err",
     }
     return JobRecord(**(facts | changes))
 
@@ -87,7 +87,7 @@ def test_a_job_comes_back_as_it_was_recorded(store):
 
 
 def test_paths_that_are_not_utf_8_come_back_as_they_were(store):
-    odd = b"/work/\xff\xe9".decode(errors="surrogateescape")
+    odd = b"/project/\xff\xe9".decode(errors="surrogateescape")
 
     add(store, cwd=odd, command_display=odd, job_dir=odd)
 
