@@ -441,3 +441,19 @@ def test_what_changed_since_it_was_read_is_not_overwritten(cluster, clock):
 
     assert cluster.steps(job) == ["CREATED", "SUBMITTED", "CANCELLED"]
     other.store.close()
+
+
+def test_a_job_that_is_queued_again_after_it_ended_by_itself_is_settled_by_a_later_poll(cluster):
+    job = cluster.submit()
+    cluster.start(job)
+    cluster.end(job, 3)
+    cluster.clock.now += 40
+    cluster.say(job, JobState.QUEUED)
+    cluster.refresh()
+    before = cluster.state(job)
+
+    cluster.clock.now += 40
+    cluster.refresh()
+
+    assert (before, cluster.state(job)) == (JobState.QUEUED, JobState.FAILED)
+    assert cluster.record(job).exit_code == 3

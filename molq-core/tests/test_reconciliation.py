@@ -265,14 +265,16 @@ def test_an_end_is_the_end(state, evidence):
 
 @pytest.mark.parametrize("state", [FAILED, CANCELLED, TIMED_OUT, SUCCEEDED])
 def test_an_end_that_the_scheduler_requeued_is_taken_back(state):
-    evidence = reported(QUEUED, restarts=1, ended=ExitFile(143, LONG_AGO), start=a_start())
+    evidence = reported(QUEUED, restarts=1, ended=ExitFile(143, LONG_AGO, was_signalled=True), start=a_start())
 
     job = believed(a_job(state, finished_at=LONG_AGO, exit_code=143), evidence)
 
     assert (job.state, job.restarts, job.finished_at, job.exit_code) == (QUEUED, 1, None, None)
 
 
-@pytest.mark.parametrize("ended", [ExitFile(143, LONG_AGO), ExitFile(0, LONG_AGO, was_signalled=True)])
+@pytest.mark.parametrize(
+    "ended", [ExitFile(143, LONG_AGO, was_signalled=True), ExitFile(0, LONG_AGO, was_signalled=True)]
+)
 @pytest.mark.parametrize("answer", [UNANSWERED, ABSENT, NOT_ASKED])
 def test_with_restart_counts_the_exit_file_of_an_earlier_run_means_nothing(ended, answer):
     waiting = believed(a_job(), reported(QUEUED, restarts=1, ended=ended, start=a_start()))
@@ -291,15 +293,15 @@ def test_a_success_is_one_though_the_scheduler_starts_the_job_again(word):
 
 @pytest.mark.parametrize("answer", [UNANSWERED, ABSENT, NOT_ASKED])
 def test_without_restart_counts_the_exit_file_of_an_earlier_run_means_nothing_once_the_job_waits_again(answer):
-    waiting = believed(a_job(), reported(QUEUED, ended=ExitFile(143, LONG_AGO), start=a_start()))
+    waiting = believed(a_job(), reported(QUEUED, ended=ExitFile(143, LONG_AGO, was_signalled=True), start=a_start()))
 
-    job = believed(waiting, unreported(answer, ended=ExitFile(143, LONG_AGO), start=a_start()))
+    job = believed(waiting, unreported(answer, ended=ExitFile(143, LONG_AGO, was_signalled=True), start=a_start()))
 
     assert (waiting.state, job.state) == (QUEUED, QUEUED)
 
 
 def test_a_job_that_was_requeued_and_vanished_is_lost_and_stays_so_despite_the_files_of_its_earlier_run():
-    evidence = unreported(ABSENT, ended=ExitFile(143, LONG_AGO), start=a_start())
+    evidence = unreported(ABSENT, ended=ExitFile(143, LONG_AGO, was_signalled=True), start=a_start())
     waiting = believed(a_job(), reported(QUEUED, ended=evidence.exit, start=evidence.start))
 
     for seconds in (0, 30, 61):
@@ -311,7 +313,9 @@ def test_a_job_that_was_requeued_and_vanished_is_lost_and_stays_so_despite_the_f
 
 @pytest.mark.parametrize("restarts", [0, 1])
 def test_the_files_of_a_new_run_count_again(restarts):
-    waiting = believed(a_job(), reported(QUEUED, restarts=restarts, ended=ExitFile(143, LONG_AGO), start=a_start()))
+    waiting = believed(
+        a_job(), reported(QUEUED, restarts=restarts, ended=ExitFile(143, LONG_AGO, was_signalled=True), start=a_start())
+    )
     start = a_start(JUST_NOW, restarts=1)
 
     running = believed(waiting, unreported(NOT_ASKED, start=start))
@@ -322,10 +326,14 @@ def test_the_files_of_a_new_run_count_again(restarts):
 
 
 def test_a_cancel_of_a_requeued_job_that_waits_again_is_not_judged_by_its_earlier_run():
-    waiting = believed(a_job(), reported(QUEUED, restarts=1, ended=ExitFile(143, LONG_AGO), start=a_start()))
+    waiting = believed(
+        a_job(), reported(QUEUED, restarts=1, ended=ExitFile(143, LONG_AGO, was_signalled=True), start=a_start())
+    )
     cancelled = attrs.evolve(waiting, cancel_requested_at=NOW, cancel_accepted_at=NOW)
 
-    job = believed(cancelled, unreported(ABSENT, ended=ExitFile(143, LONG_AGO), start=a_start()), NOW + 1)
+    job = believed(
+        cancelled, unreported(ABSENT, ended=ExitFile(143, LONG_AGO, was_signalled=True), start=a_start()), NOW + 1
+    )
 
     assert (job.state, job.exit_code) == (CANCELLED, None)
 
@@ -486,3 +494,14 @@ def test_the_same_evidence_again_teaches_nothing_but_that_a_job_was_missed_once_
 @given(job=jobs, answers=st.lists(st.sampled_from([UNANSWERED, NOT_ASKED]), max_size=50), now=times)
 def test_no_number_of_failed_questions_changes_anything(job, answers, now):
     assert all(decide(job, unreported(answer), now) is None for answer in answers)
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_job_that_ended_by_itself_and_is_queued_again_by_a_forgetful_controller_is_over(restarts):
+    report = {"restarts": restarts, "ended": ExitFile(3, NOW - GRACE_SECONDS), "start": a_start()}
+
+    soon = believed(a_job(), reported(QUEUED, **{**report, "ended": ExitFile(3, NOW - 40.0)}))
+    later = believed(a_job(), reported(QUEUED, **report))
+
+    assert soon.state is QUEUED
+    assert (later.state, later.exit_code) == (FAILED, 3)

@@ -51,8 +51,12 @@ def says_nothing_new(job: TrackedJob, report: JobReport) -> bool:
         and report.restarts <= job.restarts
         and job.missing_since is None
         and (job.state is JobState.QUEUED or job.started_at is not None)
-        and not (job.state is JobState.RUNNING and may_have_ended(job.job_dir))
+        and not (_may_have_run(job) and may_have_ended(job.job_dir))
     )
+
+
+def _may_have_run(job: TrackedJob) -> bool:
+    return job.state is JobState.RUNNING or job.started_at is not None or job.restarts > 0
 
 
 def evidence_on_disk(job: TrackedJob, answer: Answer, report: JobReport | None = None) -> Evidence:

@@ -48,6 +48,11 @@ class ExitFile:
     reason: str | None = None
     was_signalled: bool = False
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the command ended by itself: the job's script then never runs it again."""
+        return self.reason is None and not self.was_signalled
+
 
 @attrs.frozen
 class StartFile:

@@ -69,8 +69,7 @@ def _of_latest_run(job: TrackedJob, evidence: Evidence) -> ExitFile | None:
     exit_file, start = evidence.exit, evidence.start
     if exit_file is None or start is None:
         return exit_file
-    if exit_file.code == 0 and not exit_file.was_signalled:
-        # No run that ended so is repeated, and another run would have deleted the file.
+    if exit_file.is_final:
         return exit_file
     restarts = max(job.restarts, evidence.report.restarts if evidence.report else 0)
     if start.restarts < restarts:
@@ -93,6 +92,10 @@ def _decide_by_report(
 ) -> Change | None:
     if state.is_terminal:
         return _ended_by_report(job, evidence, report, state, exit_file, now)
+    waits_in_vain = exit_file is not None and exit_file.is_final and state is JobState.QUEUED
+    if exit_file is not None and waits_in_vain and now - exit_file.at >= GRACE_SECONDS:
+        # A controller that lost its memory has queued it again, for a run that will not happen.
+        return _ended_by_exit_file(job, evidence, exit_file, now)
     is_over = exit_file is not None and (state is JobState.RUNNING or now - exit_file.at < _LAG_SECONDS)
     if is_over:
         return _seen_started(job, _as_reported(job, report), evidence)
