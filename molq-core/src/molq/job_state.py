@@ -34,14 +34,12 @@ class JobState(enum.StrEnum):
 
 
 _TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.TIMED_OUT, JobState.LOST})
-ACTIVE_STATES = tuple(state for state in JobState if state not in _TERMINAL)
 
-_ENDS = frozenset(_TERMINAL)
 _LEGAL: dict[JobState, frozenset[JobState]] = {
-    JobState.CREATED: _ENDS | {JobState.SUBMITTED, JobState.QUEUED, JobState.RUNNING},
-    JobState.SUBMITTED: _ENDS | {JobState.QUEUED, JobState.RUNNING},
-    JobState.QUEUED: _ENDS | {JobState.RUNNING},
-    JobState.RUNNING: _ENDS | {JobState.QUEUED},
+    JobState.CREATED: _TERMINAL | {JobState.SUBMITTED, JobState.QUEUED, JobState.RUNNING},
+    JobState.SUBMITTED: _TERMINAL | {JobState.QUEUED, JobState.RUNNING},
+    JobState.QUEUED: _TERMINAL | {JobState.RUNNING},
+    JobState.RUNNING: _TERMINAL | {JobState.QUEUED},
     JobState.SUCCEEDED: frozenset(),
     JobState.FAILED: frozenset(),
     JobState.CANCELLED: frozenset(),

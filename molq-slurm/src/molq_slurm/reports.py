@@ -35,6 +35,11 @@ class Ending:
     cause: str | None = None
     reason: str | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the word says that the job is over."""
+        return self.state is not None and self.state.is_terminal
+
 
 @functools.lru_cache(maxsize=1024)  # thousands of jobs are in a handful of states
 def ending_of(
@@ -107,28 +112,18 @@ def ending_in_accounts(row: AccountRow) -> Ending:
 def report_from_queue(row: QueueRow, tag: str, cancelled_by: int | None = None) -> JobReport:
     """Return the report in a line of squeue."""
     ending = ending_in_queue(row, cancelled_by)
-    is_over = ending.state is not None and ending.state.is_terminal
     # Before it has nodes, its start is the scheduler's forecast.
-    has_started = row.nodes and (is_over or ending.state is JobState.RUNNING)
-    return JobReport(
-        scheduler_job_id=row.job_id,
-        tag=tag,
-        native_state=row.state,
-        state=ending.state,
-        exit_code=ending.exit_code,
-        signal=ending.signal,
-        cause=ending.cause,
-        restarts=row.restarts,
-        started_at=row.started_at if has_started else None,
-        finished_at=row.ended_at if is_over else None,
-        reason=ending.reason,
-    )
+    has_started = row.nodes and (ending.is_over or ending.state is JobState.RUNNING)
+    report = _report(row, tag, ending)
+    return attrs.evolve(report, restarts=row.restarts, started_at=row.started_at if has_started else None)
 
 
 def report_from_accounts(row: AccountRow, tag: str | None) -> JobReport:
     """Return the report in a line of sacct."""
-    ending = ending_in_accounts(row)
-    is_over = ending.state is not None and ending.state.is_terminal
+    return _report(row, tag, ending_in_accounts(row))
+
+
+def _report(row: QueueRow | AccountRow, tag: str | None, ending: Ending) -> JobReport:
     return JobReport(
         scheduler_job_id=row.job_id,
         tag=tag,
@@ -138,7 +133,7 @@ def report_from_accounts(row: AccountRow, tag: str | None) -> JobReport:
         signal=ending.signal,
         cause=ending.cause,
         started_at=row.started_at,
-        finished_at=row.ended_at if is_over else None,
+        finished_at=row.ended_at if ending.is_over else None,
         reason=ending.reason,
     )
 
