@@ -12,7 +12,8 @@ import molq
 SOURCE = Path(molq.__file__).parent
 
 LAYERS = {
-    "values": "quantities job_spec job_state records policies errors tracking endings conditions field_rules",
+    "values": "quantities job_spec job_state records policies errors tracking endings conditions field_rules "
+    "array_indices array_elements",
     "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder testing",
     "store": "store",
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molq.backend import JobState, SchedulerError, SubmittedJob
+from molq.backend import JobState, SchedulerError, SubmittedJob, format_indices
 from molq_slurm.accounting import parse_accounts, parse_line
-from molq_slurm.array_ids import format_indices, parse_indices
+from molq_slurm.array_ids import parse_indices
 from molq_slurm.programs import tag_in
 from molq_slurm.queue_listing import parse_listing
 from molq_slurm.reports import (

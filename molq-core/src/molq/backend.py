@@ -13,6 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import attrs
 import pluggy
 
+from molq.array_elements import ElementReport, RolledUp, roll_up
+from molq.array_indices import expand_indices, format_indices
 from molq.conditions import DependencyCondition
 from molq.errors import CommandFailedError, CommandNotStartedError, SchedulerError
 from molq.job_spec import (
@@ -43,6 +45,7 @@ __all__ = [
     "JobState",
     "Memory",
     "PollAnswer",
+    "RolledUp",
     "SchedulerError",
     "SchedulerOptions",
     "SubmitDeferred",
@@ -52,7 +55,10 @@ __all__ = [
     "SubmitUnconfirmed",
     "SubmittedJob",
     "UpstreamJob",
+    "expand_indices",
+    "format_indices",
     "hookimpl",
+    "roll_up",
 ]
 
 hookimpl = pluggy.HookimplMarker("molq")
@@ -105,6 +111,11 @@ class BackendDescription:
         kept_variables: shell patterns that are exceptions to ``dropped_variables``.
         shortest_poll: seconds between two polls while jobs are young. Default 1.
         longest_poll: seconds between two polls of old jobs. Default 30.
+        judges_arrays: whether the scheduler judges a dependency on an array by all of its elements. Where it does not,
+            molq holds the dependant back and submits it when its own store says so. Default True.
+        keeps_stranded: whether a job that waits for what can't happen any more stays in the queue, so that it can be
+            pointed to another attempt. Where the scheduler deletes it, molq holds back what waits for a job that may
+            be tried again. Default True.
     """
 
     label: str
@@ -117,6 +128,8 @@ class BackendDescription:
     kept_variables: tuple[str, ...] = ()
     shortest_poll: float = 1.0
     longest_poll: float = 30.0
+    judges_arrays: bool = True
+    keeps_stranded: bool = True
 
     @options_class.validator
     def _is_options_class(self, _attribute: object, value: object) -> None:
@@ -196,25 +209,23 @@ class SubmitReceipt:
 
 @attrs.frozen(kw_only=True)
 class SubmittedJob:
-    """A job that the scheduler has or had, as the store knows it."""
+    """A job that the scheduler has or had, as the store knows it.
+
+    Attributes:
+        job_id: molq's id, the tag.
+        scheduler_job_id: the scheduler's id.
+        job_dir: the folder of the job's own files.
+        submitted_at: when it was submitted, in seconds since the epoch.
+        is_array: whether it is an array.
+        array_spec: the indices of an array, as they were asked for.
+    """
 
     job_id: str
     scheduler_job_id: str
     job_dir: Path
     submitted_at: float
     is_array: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class ElementReport:
-    """What the scheduler says of one element of an array; fields as in ``JobReport``."""
-
-    index: int
-    native_state: str
-    state: JobState | None
-    exit_code: int | None = None
-    signal: int | None = None
-    cause: str | None = None
+    array_spec: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -265,17 +276,19 @@ class PollAnswer:
 
 @attrs.frozen(kw_only=True)
 class CancelReceipt:
-    """What came of the request to cancel one job.
+    """What came of the request to cancel one job, or one element of an array.
 
     Attributes:
         scheduler_job_id: the job.
         accepted: whether the scheduler took the request. False for a job that is already over.
         reason: the scheduler's words.
+        index: the element; None for a whole job.
     """
 
     scheduler_job_id: str
     accepted: bool
     reason: str | None = None
+    index: int | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -16,8 +16,6 @@ _LONGEST_VARIABLE = 128 * 1024
 """The most bytes of one variable, with its name, that Linux gives to a program (MAX_ARG_STRLEN)."""
 
 _ENV_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_ARRAY_RANGE = r"\d{1,9}(?:-\d{1,9}(?::[1-9]\d{0,8})?)?"
-_ARRAY_SPEC = re.compile(rf"{_ARRAY_RANGE}(?:,{_ARRAY_RANGE})*(?:%[1-9]\d{{0,8}})?", re.ASCII)
 _GPU_TYPE = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,10}", re.ASCII)
 # Surrogates are half characters: the database takes none, and files only those that stand for a byte (dc80-dcff).
@@ -153,11 +151,3 @@ def check_optional(kind: type) -> _Check:
             )
 
     return check
-
-
-def is_array_spec(value: object) -> bool:
-    """Tell whether this is a list of an array's indices."""
-    if not isinstance(value, str) or not _ARRAY_SPEC.fullmatch(value):
-        return False
-    ranges = (part.partition(":")[0].partition("-") for part in value.partition("%")[0].split(","))
-    return all(not dash or int(first) <= int(last) for first, dash, last in ranges)

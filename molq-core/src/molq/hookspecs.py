@@ -106,6 +106,20 @@ def molq_cancel_jobs(
 
 
 @hookspec(firstresult=True)
+def molq_cancel_elements(
+    job: SubmittedJob, indices: tuple[int, ...], options: SchedulerOptions, commands: Commands
+) -> tuple[CancelReceipt, ...]:
+    """Return one receipt for each element of the array ``job`` that was asked to end. Optional.
+
+    An element that is already over is ``accepted=False``, not an error. Without it only whole arrays are cancelled.
+
+    Raises:
+        SchedulerError: the scheduler could not be asked.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
 def molq_compile_dependencies(upstreams: tuple[UpstreamJob, ...]) -> CompiledDependencies:
     """Return the scheduler's expression for waiting on ``upstreams``. Optional; pure.
 
@@ -132,7 +146,8 @@ def molq_find_jobs(
 def molq_update_dependencies(job: SubmittedJob, expression: str, options: SchedulerOptions, commands: Commands) -> bool:
     """Return whether the waiting ``job`` now waits for ``expression`` instead. Optional.
 
-    Without it molq cancels the waiting job and submits it again.
+    An empty expression means that it waits for nothing any more. Without this hook molq holds back what waits for a
+    job that may be tried again, until it is known how that ends.
 
     Raises:
         SchedulerError: the scheduler could not be asked.

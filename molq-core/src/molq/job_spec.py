@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 
+from molq.array_indices import are_indices
 from molq.conditions import DEPENDENCY_CONDITIONS, DependencyCondition
 from molq.field_rules import (
     check_address,
@@ -24,7 +25,6 @@ from molq.field_rules import (
     check_word,
     convert_env,
     convert_script_path,
-    is_array_spec,
     is_word,
     refusal,
 )
@@ -173,7 +173,7 @@ class JobScheduling:
 
     @array_spec.validator
     def _is_array(self, attribute: attrs.Attribute[Any], value: str | None) -> None:
-        if value is not None and not is_array_spec(value):
+        if value is not None and not are_indices(value):
             raise refusal(self, attribute, value, "indices such as '0-9', '1,3,5-7', '0-99:2' or '0-99%4'")
 
     def __attrs_post_init__(self) -> None:

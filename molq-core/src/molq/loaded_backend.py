@@ -135,6 +135,18 @@ class Backend:
             raise self._fault("molq_cancel_jobs did not return one receipt for each job")
         return receipts
 
+    def cancel_elements(
+        self, job: SubmittedJob, indices: tuple[int, ...], options: SchedulerOptions, commands: Commands
+    ) -> tuple[CancelReceipt, ...]:
+        """Ask the scheduler to end some elements of an array."""
+        receipts = self._call_for_tuple(
+            "molq_cancel_elements", CancelReceipt, job=job, indices=indices, options=options, commands=commands
+        )
+        answered = {receipt.index for receipt in receipts}
+        if answered != set(indices) or len(receipts) != len(answered):
+            raise self._fault("molq_cancel_elements did not return one receipt for each element")
+        return receipts
+
     def compile_dependencies(self, upstreams: tuple[UpstreamJob, ...]) -> CompiledDependencies:
         """Return the scheduler's words for waiting on ``upstreams``."""
         compiled = self._call("molq_compile_dependencies", CompiledDependencies, upstreams=upstreams)

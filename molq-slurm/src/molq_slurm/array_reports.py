@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from molq.backend import ElementReport, JobReport, JobState, SubmittedJob
+from molq.backend import ElementReport, JobReport, JobState, SubmittedJob, roll_up
 from molq_slurm import job_files
 from molq_slurm.accounting import AccountRow, Accounts, Source
-from molq_slurm.array_ids import format_indices, parse_indices
+from molq_slurm.array_ids import parse_indices
 from molq_slurm.programs import tag_in
 from molq_slurm.queue_listing import QueueRow
 from molq_slurm.reports import element_from_accounts, element_from_queue, is_stale, is_thin
@@ -168,47 +168,23 @@ def _settle_missing(
 
 def _summary(view: ArrayView, tag: str | None, elements: Mapping[int, ElementReport]) -> JobReport:
     ordered = tuple(elements[index] for index in sorted(elements))
-    states = {element.state for element in ordered}
     started = [row.started_at for row in view.rows if row.started_at is not None and row.nodes]
     ended = [row.ended_at for row in view.rows if row.ended_at is not None]
-    state, reason, cause = _whole(ordered, states, view.rows)
-    is_over = state is not None and state.is_terminal
-    decisive = next((e for e in ordered if e.state is state), ordered[0])
-    has_started = any(s not in (JobState.QUEUED, None) for s in states)
+    whole = roll_up(ordered)
+    is_over = whole.state is not None and whole.state.is_terminal
+    has_started = any(e.state not in (JobState.QUEUED, None) for e in ordered)
+    waits_for = next((row.reason for row in view.rows if row.reason), None)
     return JobReport(
         scheduler_job_id=view.job.scheduler_job_id,
         tag=tag,
-        native_state=decisive.native_state,
-        state=state,
-        exit_code=decisive.exit_code if is_over else None,
-        signal=decisive.signal if is_over else None,
-        cause=cause,
+        native_state=whole.native_state,
+        state=whole.state,
+        exit_code=whole.exit_code,
+        signal=whole.signal,
+        cause=whole.cause,
         restarts=max((row.restarts for row in view.rows), default=0),
         started_at=min(started) if started and has_started else None,
         finished_at=max(ended) if ended and is_over else None,
-        reason=reason,
+        reason=waits_for if whole.state is JobState.QUEUED else whole.reason,
         elements=ordered,
     )
-
-
-def _whole(
-    elements: tuple[ElementReport, ...], states: set[JobState | None], rows: tuple[QueueRow, ...]
-) -> tuple[JobState | None, str | None, str | None]:
-    if JobState.RUNNING in states:
-        return JobState.RUNNING, None, None
-    if JobState.QUEUED in states:
-        if states - {JobState.QUEUED, None}:
-            return JobState.RUNNING, None, None
-        return JobState.QUEUED, next((row.reason for row in rows if row.reason), None), None
-    if None in states:
-        return None, None, None
-    for state, word in (
-        (JobState.FAILED, "failed"),
-        (JobState.TIMED_OUT, "exceeded their time limit"),
-        (JobState.CANCELLED, "were cancelled"),
-    ):
-        bad = [element for element in elements if element.state is state]
-        if bad:
-            sentence = f"{len(bad)} of {len(elements)} elements {word}: {format_indices(e.index for e in bad)}"
-            return state, sentence, bad[0].cause
-    return JobState.SUCCEEDED, None, None
