@@ -17,6 +17,7 @@ from molq.job_script import EXIT, START
 from molq.job_spec import JobExecution, JobResources, JobScheduling, JobSpec, Script
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
+from molq.policies import RetryPolicy
 from molq.polling import Poller
 from molq.records import JobRecord
 from molq.store import JobStore
@@ -24,6 +25,7 @@ from molq.submission import Submitter
 from molq.submission_plan import Target
 from molq.testing.memory import MemoryOptions, MemoryScheduler
 from molq.tracking import TrackedJob
+from molq.upkeep import Upkeep
 from molq.waiting import Waiter
 
 NOON = 1_750_000_000.0
@@ -102,6 +104,7 @@ class Cluster:
         return JobSpec(
             argv=None if command or script else argv or ("true",), command=command, script=script,
             resources=built[0], scheduling=built[1], execution=execution, metadata=parts.get("metadata", {}),
+            retry=parts.get("retry", RetryPolicy()),
         )  # fmt: skip
 
     def submit(self, *argv: str, **parts: Any) -> TrackedJob:
@@ -109,9 +112,15 @@ class Cluster:
 
     def cancel(self, job_id: str) -> None:
         cancel(self.poller, job_id)
+        self.keep_up()
 
     def refresh(self) -> None:
         self.poller.refresh()
+        self.keep_up()
+
+    def keep_up(self) -> None:
+        """Do what follows from what was learned, as a process does that has seen none of it yet."""
+        Upkeep(poller=self.poller, submitter=self.submitter).run()
 
     def look(self) -> bool:
         return self.poller.look(self.store.open_jobs("c", "memory", self.clock()))
@@ -131,9 +140,20 @@ class Cluster:
         when = self.clock() if at is None else at
         self.scheduler.write_start(self._id(job), restarts=restarts, at=when)
 
-    def end(self, job: TrackedJob, code: int, *, at: float | None = None, reason: str = "") -> None:
+    def end(
+        self, job: TrackedJob, code: int, *, at: float | None = None, reason: str = "", element: int | None = None
+    ) -> None:
         """Have the job's command end now, though the scheduler's listing may not say so yet."""
-        self.scheduler.write_exit(self._id(job), code, reason, at=self.clock() if at is None else at)
+        when = self.clock() if at is None else at
+        self.scheduler.write_exit(self._id(job), code, reason, at=when, element=element)
+
+    def elements(self, job: TrackedJob) -> dict[int, JobState | None]:
+        """Return the states of an array's elements as they are recorded."""
+        return {e.index: e.state for e in self.store.elements([job.job_id]).get(job.job_id, ())}
+
+    def latest(self, job: TrackedJob) -> TrackedJob:
+        """Return the latest attempt of a job."""
+        return self.store.tracked_job(self.store.latest_attempt(job.job_id).job_id)
 
     def say(self, job: TrackedJob, state: JobState | None, **facts: Any) -> None:
         self.scheduler.say(self._id(job), state, **facts)

@@ -13,11 +13,12 @@ SOURCE = Path(molq.__file__).parent
 
 LAYERS = {
     "values": "quantities job_spec job_state records policies errors tracking endings conditions field_rules "
-    "array_indices array_elements",
+    "array_indices array_elements job_ids",
     "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder testing",
     "store": "store",
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
-    "cancellation waiting events retries dependencies cleanup site_report",
+    "cancellation waiting events retries dependencies cleanup site_report attempts dependants late_submission upkeep "
+    "neighbours patience array_evidence array_reconciliation",
     "facade": "engine submitor job_handle config scheduler_options",
     "faces": "cli monitoring __main__",
 }

@@ -28,6 +28,7 @@ SIGNATURES = {
         ("retry_on_states", (JobState.FAILED, JobState.TIMED_OUT)),
         ("retry_on_exit_codes", None),
         ("backoff", RetryBackoff("exponential", 5.0, 300.0, 2.0)),
+        ("escalate", None),
     ],
     RetentionPolicy: [
         ("keep_job_dirs_for_days", 30),

@@ -11,7 +11,8 @@ from molq.backend import JobReport
 from molq.evidence import Answer, Evidence
 from molq.job_folder import ExitFile, StartFile
 from molq.job_state import JobState, may_follow
-from molq.reconciliation import GRACE_SECONDS, MISSES_BEFORE_LOST, decide, wants_a_poll
+from molq.patience import GRACE_SECONDS, MISSES_BEFORE_LOST
+from molq.reconciliation import decide, wants_a_poll
 from molq.tracking import TrackedJob
 
 NOW = 100_000.0
@@ -30,7 +31,7 @@ def a_job(state=JobState.RUNNING, **facts):
         "job_id": "ours", "cluster_name": "c", "scheduler": "memory", "revision": 3, "state": state,
         "scheduler_job_id": "101", "job_dir": "/nowhere", "created_at": SUBMITTED_AT, "submitted_at": SUBMITTED_AT,
         "started_at": STARTED_AT if state is JobState.RUNNING else None, "restarts": 0, "missed_polls": 0,
-        "is_array": False,
+        "root_job_id": "ours", "attempt": 1, "max_attempts": 1,
     }  # fmt: skip
     return TrackedJob(**(values | facts))
 

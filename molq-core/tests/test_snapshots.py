@@ -39,6 +39,7 @@ def test_only_what_was_asked_for_is_kept():
     snapshot = request_snapshot(spec, _Options(flags=("-x",)))
 
     assert snapshot == {
+        "command": {"argv": ["true"]},
         "resources": {"memory": "2G", "time_limit": "2h"},
         "scheduling": {},
         "execution": {},

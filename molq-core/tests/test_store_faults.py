@@ -38,7 +38,7 @@ def add(store, job_id="a1", padding=0):
         stdout_path="/o",
         stderr_path="/e",
     )
-    return store.add_job(record, request={}, time_limit=None, is_array=False, reason="recorded")
+    return store.add_job(record, request={}, reason="recorded")
 
 
 @contextmanager

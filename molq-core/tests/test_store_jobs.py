@@ -43,9 +43,7 @@ def a_record(job_id="a1", **changes):
 
 
 def add(store, job_id="a1", **changes):
-    return store.add_job(
-        a_record(job_id, **changes), request={"resources": {}}, time_limit=60, is_array=False, reason="recorded"
-    )
+    return store.add_job(a_record(job_id, **changes), request={"resources": {}}, time_limit=60, reason="recorded")
 
 
 def step(store, job, reason="seen", now=200.0, **changes):
@@ -79,7 +77,7 @@ def asked(store, monkeypatch, call):
 def test_a_job_comes_back_as_it_was_recorded(store):
     record = a_record(metadata={"run": "7", "ünï": "\n"}, job_name="it's", stdout_path="/a b/é")
 
-    store.add_job(record, request={"options": {"x": 1}}, time_limit=None, is_array=True, reason="recorded")
+    store.add_job(record, request={"options": {"x": 1}}, array_spec="0-3", reason="recorded")
 
     assert store.job("a1") == record
     assert store.request("a1") == {"options": {"x": 1}}
@@ -115,7 +113,7 @@ def test_edges_are_found_from_both_ends(store):
     add(store, "up")
     edge = JobDependency("down", "up", "after_success", "afterok:7")
 
-    store.add_job(a_record("down"), request={}, time_limit=None, is_array=False, dependencies=[edge], reason="recorded")
+    store.add_job(a_record("down"), request={}, dependencies=[edge], reason="recorded")
 
     assert store.dependencies("down") == [edge]
     assert store.dependents("up") == [edge]
@@ -126,9 +124,7 @@ def test_a_job_that_cannot_be_recorded_as_a_whole_is_not_recorded_at_all(store):
     edge = JobDependency("a1", "up", "after_success", None)
 
     with pytest.raises(StoreError, match="UNIQUE"):
-        store.add_job(
-            a_record(), request={}, time_limit=None, is_array=False, dependencies=[edge, edge], reason="recorded"
-        )
+        store.add_job(a_record(), request={}, dependencies=[edge, edge], reason="recorded")
 
     with pytest.raises(JobNotFoundError):
         store.job("a1")

@@ -74,7 +74,7 @@ def add_job(store):
         stdout_path="/o",
         stderr_path="/e",
     )
-    return store.add_job(record, request={}, time_limit=None, is_array=False, reason="recorded")
+    return store.add_job(record, request={}, reason="recorded")
 
 
 def test_a_lease_is_held_by_one_until_it_is_given_back(store, other):

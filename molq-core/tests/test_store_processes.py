@@ -35,7 +35,7 @@ for number in range(count):
         command_type="argv", command_display="true", metadata={}, created_at=1.0, job_dir="/d", stdout_path="/o",
         stderr_path="/e",
     )
-    store.add_job(record, request={"padding": "x" * 2000}, time_limit=None, is_array=False, reason="recorded")
+    store.add_job(record, request={"padding": "x" * 2000}, reason="recorded")
     print(job_id, flush=True)
 """
 
@@ -75,7 +75,7 @@ def add(store, job_id):
         stdout_path="/o",
         stderr_path="/e",
     )
-    return store.add_job(record, request={}, time_limit=None, is_array=False, reason="recorded")
+    return store.add_job(record, request={}, reason="recorded")
 
 
 def in_a_child(act):

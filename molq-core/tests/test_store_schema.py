@@ -14,6 +14,8 @@ from molq.errors import StoreError
 from molq.store import JobStore
 from molq.store.schema import APPLICATION_ID, MIGRATIONS, check_is_ours, migrate
 
+NOW = len(MIGRATIONS)
+NEXT = NOW + 1
 SECOND = (
     "ALTER TABLE jobs ADD COLUMN colour TEXT",
     "UPDATE jobs SET colour = 'red'",
@@ -35,7 +37,7 @@ migrate(sqlite, path, (*MIGRATIONS, second))
 
 @pytest.fixture
 def path(tmp_path):
-    """A file of version 1 with some rows."""
+    """A file of the newest version with some rows."""
     path = tmp_path / "jobs.db"
     JobStore(path).close()
     columns = "job_id, root_job_id, attempt, cluster_name, scheduler, state, created_at, cwd, command_type, "
@@ -95,7 +97,7 @@ def test_a_second_migration_keeps_the_rows(path):
 
     migrate(sqlite, path, (*MIGRATIONS, SECOND))
 
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEXT, True, True)
     assert sqlite.execute("SELECT job_id, colour FROM jobs").fetchall() == [("a", "red"), ("b", "red")]
     sqlite.close()
 
@@ -105,7 +107,7 @@ def test_a_new_file_gets_all_migrations(tmp_path):
 
     migrate(sqlite, tmp_path / "new.db", (*MIGRATIONS, SECOND))
 
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEXT, True, True)
     sqlite.close()
 
 
@@ -115,18 +117,18 @@ def test_a_migration_is_done_once(path):
 
     migrate(sqlite, path, (*MIGRATIONS, SECOND))
 
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEXT, True, True)
     sqlite.close()
 
 
-def test_a_migration_that_fails_in_the_middle_leaves_version_1(path):
+def test_a_migration_that_fails_in_the_middle_leaves_the_old_version(path):
     sqlite = connect(path)
     broken = (*SECOND[:2], "CREATE INDEX jobs_by_taste ON jobs (taste)")
 
     with pytest.raises(sqlite3.OperationalError, match="taste"):
         migrate(sqlite, path, (*MIGRATIONS, broken))
 
-    assert facts(sqlite) == (1, False, False)
+    assert facts(sqlite) == (NOW, False, False)
     sqlite.close()
     store = JobStore(path)
     assert [record.job_id for record in store.jobs()] == ["a", "b"]
@@ -134,16 +136,16 @@ def test_a_migration_that_fails_in_the_middle_leaves_version_1(path):
 
 
 @pytest.mark.parametrize("at", range(4))
-def test_a_process_that_is_killed_in_a_migration_leaves_version_1(path, at):
+def test_a_process_that_is_killed_in_a_migration_leaves_the_old_version(path, at):
     deadly = (*SECOND[:at], "SELECT die()", *SECOND[at:])
 
     _, (code,) = run_migrations(path, deadly, 1)
 
     assert code == -signal.SIGKILL
     sqlite = connect(path)
-    assert facts(sqlite) == (1, False, False)
+    assert facts(sqlite) == (NOW, False, False)
     migrate(sqlite, path, (*MIGRATIONS, SECOND))
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEXT, True, True)
     sqlite.close()
 
 
@@ -156,7 +158,7 @@ def test_sixteen_processes_that_migrate_at_once_do_it_once(path, tmp_path, kind)
     assert errors == [""] * 16
     assert codes == [0] * 16
     sqlite = connect(target)
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEXT, True, True)
     sqlite.close()
 
 
@@ -165,7 +167,7 @@ def test_an_older_molq_refuses_a_migrated_file_and_names_both_versions(path):
     migrate(sqlite, path, (*MIGRATIONS, SECOND))
     sqlite.close()
 
-    with pytest.raises(StoreError, match="its format is 2, this molq knows 1"):
+    with pytest.raises(StoreError, match=f"its format is {NEXT}, this molq knows {NOW}"):
         JobStore(path)
 
 
@@ -178,3 +180,26 @@ def test_looking_at_a_file_writes_nothing(tmp_path):
     assert os.path.getsize(empty) == 0
     assert not sqlite.in_transaction
     sqlite.close()
+
+
+def test_a_file_of_version_1_knows_the_indices_of_its_arrays_afterwards(tmp_path):
+    path = tmp_path / "old.db"
+    sqlite = connect(path)
+    migrate(sqlite, path, MIGRATIONS[:1])
+    columns = "job_id, root_job_id, attempt, cluster_name, scheduler, state, created_at, cwd, command_type, "
+    columns += "command_display, job_dir, stdout_path, stderr_path, metadata, is_array"
+    for job_id, is_array in (("one", 0), ("many", 1)):
+        sqlite.execute(
+            f"INSERT INTO jobs ({columns}) VALUES (?, ?, 1, 'c', 's', 'running', 1, '/', 'a', 'x', '/d', '/o', '/e', "
+            "'{}', ?)",
+            (job_id, job_id, is_array),
+        )
+        request = '{"scheduling": {"array_spec": "0-3"}}' if is_array else '{"scheduling": {}}'
+        sqlite.execute("INSERT INTO requests VALUES (?, ?)", (job_id, request))
+    sqlite.close()
+
+    store = JobStore(path)
+
+    assert [job.array_spec for job in store.tracked_jobs(["one", "many"])] == [None, "0-3"]
+    assert {job.max_attempts for job in store.tracked_jobs(["one", "many"])} == {1}
+    store.close()

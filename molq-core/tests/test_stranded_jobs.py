@@ -26,7 +26,7 @@ def test_a_job_that_can_never_run_any_more_is_cancelled_with_a_reason(cluster, c
     upstream, waiting = chain(cluster, condition)
     cluster.scheduler.say(upstream.scheduler_job_id, end)
 
-    cluster.poller.refresh()
+    cluster.refresh()
 
     record = cluster.record(waiting)
     assert (record.state, record.cause) == (JobState.CANCELLED, "cancelled")
@@ -39,7 +39,7 @@ def test_a_job_whose_condition_came_true_is_left_alone(cluster, condition, end):
     upstream, waiting = chain(cluster, condition)
     cluster.scheduler.say(upstream.scheduler_job_id, end)
 
-    cluster.poller.refresh()
+    cluster.refresh()
 
     assert cluster.record(waiting).state is JobState.QUEUED
     assert cluster.record(waiting).cancel_requested_at is None
@@ -49,10 +49,9 @@ def test_the_end_of_one_job_runs_down_a_chain(cluster):
     first, second = chain(cluster)
     third = cluster.submit(dependencies=(DependencyRef(second.job_id),))
     cluster.scheduler.say(first.scheduler_job_id, JobState.FAILED)
-    poller = cluster.poller
 
-    poller.refresh()
-    poller.refresh()
+    cluster.refresh()
+    cluster.refresh()
 
     assert [cluster.record(job).state for job in (second, third)] == [JobState.CANCELLED, JobState.CANCELLED]
     assert second.job_id in cluster.record(third).failure_reason
@@ -62,10 +61,9 @@ def test_a_job_that_runs_is_not_ended_by_what_becomes_of_its_upstream(cluster):
     upstream, running = chain(cluster, "after_started")
     cluster.scheduler.say(running.scheduler_job_id, JobState.RUNNING)
     cluster.scheduler.say(upstream.scheduler_job_id, JobState.CANCELLED)
-    poller = cluster.poller
 
-    poller.refresh()
-    poller.refresh()
+    cluster.refresh()
+    cluster.refresh()
 
     assert cluster.record(running).state is JobState.RUNNING
 
@@ -74,6 +72,6 @@ def test_what_the_user_cancelled_has_no_reason_of_molqs(cluster):
     job = cluster.submit()
     cluster.store.request_cancel(job.job_id, cluster.clock())
 
-    cluster.poller.refresh()
+    cluster.refresh()
 
     assert cluster.record(job).failure_reason == "was cancelled"

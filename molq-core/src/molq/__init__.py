@@ -35,6 +35,7 @@ _MODULES = {
     "MolqTimeoutError": "errors",
     "RetentionPolicy": "policies",
     "RetryBackoff": "policies",
+    "RetryEscalation": "policies",
     "RetryPolicy": "policies",
     "SchedulerError": "errors",
     "SchedulerOptions": "backend",
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from molq.job_state import JobState as JobState
     from molq.policies import RetentionPolicy as RetentionPolicy
     from molq.policies import RetryBackoff as RetryBackoff
+    from molq.policies import RetryEscalation as RetryEscalation
     from molq.policies import RetryPolicy as RetryPolicy
     from molq.quantities import Duration as Duration
     from molq.quantities import Memory as Memory

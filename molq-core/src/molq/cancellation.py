@@ -3,40 +3,60 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 from molq.backend import SchedulerError
 from molq.errors import BackendError
+from molq.job_folder import JobFolder
 from molq.polling import Poller, as_submitted
 from molq.tracking import TrackedJob
 
+_SUBMISSION_SECONDS = 10.0
+"""How long a cancel waits for a submission that is under way; after that it leaves the cancel to the next poll."""
+
+_STEP_SECONDS = 0.02
+
 
 def cancel(poller: Poller, job_id: str) -> None:
-    """Ask for the end of a job. A job that is over stays what it is.
+    """Ask for the end of a job's latest attempt. A job that is over stays what it is.
 
-    A job whose submission is not yet confirmed is cancelled as soon as it turns up in the scheduler.
+    After this returns there is no further attempt. An attempt that waits in molq is over at once. One whose submission
+    is not yet confirmed is cancelled as soon as it turns up in the scheduler.
 
     Raises:
         JobNotFoundError: there is no such job.
         SchedulerError: the scheduler refused or could not be asked; the job stays what it was.
     """
     store = poller.store
-    job = store.request_cancel(job_id, poller.clock())
+    job = _settled(poller, store.request_cancel(job_id, poller.clock()))
     if job.state.is_terminal or job.scheduler_job_id is None:
         return
     try:
         refusal = _ask(poller, job)
     except (SchedulerError, BackendError):
-        _withdraw(poller, job_id)
+        _withdraw(poller, job.job_id)
         raise
     if refusal is None:
-        store.settle_cancel(job_id, poller.clock())
+        store.settle_cancel(job.job_id, poller.clock())
     with suppress(SchedulerError, BackendError):  # a look that fails is recorded, and says nothing about the cancel
         poller.refresh()
-    if refusal is not None and _withdraw(poller, job_id):
+    if refusal is not None and _withdraw(poller, job.job_id):
         raise SchedulerError(
             f"{poller.backend.description.label} refused to cancel job {job.scheduler_job_id} "
-            f"(molq's {job_id}): {refusal}"
+            f"(molq's {job.job_id}): {refusal}"
         )
+
+
+def _settled(poller: Poller, job: TrackedJob) -> TrackedJob:
+    """Wait, for a while, until another process that is just submitting the job has done so."""
+    folder, until = JobFolder(Path(job.job_dir)), poller.clock() + _SUBMISSION_SECONDS
+    while not job.state.is_terminal and job.scheduler_job_id is None and poller.clock() < until:
+        is_under_way = folder.submission_is_under_way()
+        job = poller.store.tracked_job(job.job_id)
+        if not is_under_way:
+            break
+        poller.sleep(_STEP_SECONDS)
+    return job
 
 
 def _ask(poller: Poller, job: TrackedJob) -> str | None:

@@ -13,6 +13,7 @@ from molq.job_spec import DependencyRef
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
 from molq.records import DependencyPreview, DependencyPreviewItem, JobDependency, JobRecord
+from molq.tracking import Family, TrackedJob
 
 SATISFIED = "satisfied"
 PENDING = "pending"
@@ -39,10 +40,12 @@ class ResolvedDependencies:
     Attributes:
         expression: in the scheduler's words; None if nothing is left to wait for.
         edges: each upstream job's id and condition, and its part of the expression if it is still awaited.
+        held: why the job cannot be left to the scheduler yet; None if it can.
     """
 
     expression: str | None
     edges: tuple[tuple[DependencyRef, str | None], ...]
+    held: str | None = None
 
 
 def dependency_relation_state(
@@ -71,70 +74,110 @@ def dependency_relation_state(
     return IMPOSSIBLE if related_state.is_terminal else PENDING
 
 
-def why_stranded(edge: JobDependency, state: JobState, started_at: float | None) -> str | None:
-    """Return why a waiting job can never run any more, by one of its edges; None if it still can.
+def relation_of(condition: str, upstream: Family) -> str:
+    """Return how it stands with an edge to a job, all attempts of which count as one."""
+    return dependency_relation_state(condition, upstream.latest.state, upstream.started_at)
 
-    Args:
-        edge: the edge.
-        state: the upstream job's state.
-        started_at: when the upstream job started.
-    """
-    if dependency_relation_state(edge.dependency_type, state, started_at) != IMPOSSIBLE:
+
+def why_stranded(edge: JobDependency, upstream: Family) -> str | None:
+    """Return why a waiting job can never run any more, by one of its edges; None if it still can."""
+    if relation_of(edge.dependency_type, upstream) != IMPOSSIBLE:
         return None
-    needs = _NEEDS[edge.dependency_type]
-    return f"can never run: {edge.dependency_type} needs {needs}, and job {edge.dependency_job_id} is {state.value}"
+    needs, state = _NEEDS[edge.dependency_type], upstream.latest.state.value
+    return f"can never run: {edge.dependency_type} needs {needs}, and job {edge.dependency_job_id} is {state}"
+
+
+def why_held(condition: DependencyCondition, upstream: Family, backend: Backend) -> str | None:
+    """Return why the scheduler cannot be left to judge a pending edge; None if it can.
+
+    It sees one attempt where the user means all of them, and an array where some schedulers look at one element.
+    """
+    job, description = upstream.latest, backend.description
+    if job.waits_in_molq:
+        return (
+            f"attempt {job.attempt} of it has not been submitted yet" if job.attempt > 1 else "it waits in molq itself"
+        )
+    if job.scheduler_job_id is None:
+        return "the scheduler has not confirmed it yet"
+    if job.is_array and not description.judges_arrays:
+        return f"{description.label} does not judge arrays by all of their elements"
+    if upstream.may_go_on:
+        can_be_pointed_anew = description.keeps_stranded and backend.implements("molq_update_dependencies")
+        if condition in ("after", "after_failure") or not can_be_pointed_anew:
+            return "it may be tried again"
+    return None
 
 
 def resolve(
-    refs: Sequence[DependencyRef], upstreams: Mapping[str, JobRecord], backend: Backend, cluster_name: str
+    refs: Sequence[DependencyRef], upstreams: Mapping[str, Family], backend: Backend, cluster_name: str
 ) -> ResolvedDependencies:
     """Return what is left to wait for: satisfied edges are not told to the scheduler, which may judge them wrongly.
 
     Args:
         refs: what the user asked for.
-        upstreams: the latest record of each upstream job.
+        upstreams: each upstream job with all of its attempts, by the id that the user gave.
         backend: compiles what is left.
         cluster_name: the cluster of the new job.
 
     Raises:
         ConfigError: an upstream job is on another cluster.
-        SubmitError: an edge can never be satisfied, or its upstream job has no scheduler id yet.
+        SubmitError: the job could never run.
     """
-    unique = tuple(dict.fromkeys(refs))
-    pending = []
+    unique = tuple(dict.fromkeys(attrs.evolve(ref, job_id=upstreams[ref.job_id].latest.root_job_id) for ref in refs))
+    families = {family.latest.root_job_id: family for family in upstreams.values()}
+    _check_are_compatible(unique, backend)
+    pending, held = [], None
     for ref in unique:
-        upstream = upstreams[ref.job_id]
-        _check_is_on(upstream, cluster_name, backend.scheduler)
-        relation = dependency_relation_state(ref.condition, upstream.state, upstream.started_at)
+        upstream = families[ref.job_id]
+        _check_is_on(upstream.latest, cluster_name, backend.scheduler)
+        relation = relation_of(ref.condition, upstream)
         if relation == IMPOSSIBLE:
             raise SubmitError(
                 f"the job could never run: {ref.condition} needs {_NEEDS[ref.condition]}, "
-                f"and job {ref.job_id} is {upstream.state.value} already",
+                f"and job {ref.job_id} is {upstream.latest.state.value} already",
                 scheduler=backend.scheduler,
             )
         if relation == PENDING:
             pending.append((ref, upstream))
-    compiled = _compile(pending, backend)
+            why = why_held(ref.condition, upstream, backend)
+            held = held or (why and f"waits in molq for job {ref.job_id} ({ref.condition}), since {why}")
+    if held is not None:
+        return ResolvedDependencies(expression=None, edges=tuple((ref, None) for ref in unique), held=held)
+    compiled = compile_pending(pending, backend)
     words = dict(zip((ref for ref, _ in pending), compiled.edges, strict=True))
     return ResolvedDependencies(
         expression=compiled.expression or None, edges=tuple((ref, words.get(ref)) for ref in unique)
     )
 
 
+def compile_pending(pending: Sequence[tuple[DependencyRef, Family]], backend: Backend) -> CompiledDependencies:
+    """Return the scheduler's words for pending edges, none of which is held; empty ones if there are none."""
+    if not pending:
+        return CompiledDependencies(expression="", edges=())
+    upstreams = []
+    for ref, upstream in pending:
+        job = upstream.latest
+        assert job.scheduler_job_id is not None
+        upstreams.append(
+            UpstreamJob(scheduler_job_id=job.scheduler_job_id, condition=ref.condition, is_array=job.is_array)
+        )
+    return backend.compile_dependencies(tuple(upstreams))
+
+
 def preview(
     job: JobRecord,
-    upstream: Sequence[tuple[JobDependency, JobRecord]],
-    downstream: Sequence[tuple[JobDependency, JobRecord]],
+    upstream: Sequence[tuple[JobDependency, JobRecord, Family]],
+    downstream: Sequence[tuple[JobDependency, JobRecord, Family]],
 ) -> DependencyPreview:
     """Return a job's direct neighbours.
 
     Args:
         job: the job.
-        upstream: its edges, each with the job that it waits for.
-        downstream: the edges of those that wait for it, each with that job.
+        upstream: its edges, each with the latest attempt of the job that it waits for, and the family to judge it by.
+        downstream: the edges of those that wait for it, each with that job, and the family of ``job``.
     """
-    above = tuple(_item(edge, neighbour, judged=neighbour) for edge, neighbour in upstream)
-    below = tuple(_item(edge, neighbour, judged=job) for edge, neighbour in downstream)
+    above = tuple(_item(edge, neighbour, family) for edge, neighbour, family in upstream)
+    below = tuple(_item(edge, neighbour, family) for edge, neighbour, family in downstream)
     return DependencyPreview(
         job_id=job.job_id,
         upstream_total=len(above),
@@ -145,34 +188,30 @@ def preview(
     )
 
 
-def _item(edge: JobDependency, neighbour: JobRecord, judged: JobRecord) -> DependencyPreviewItem:
+def _item(edge: JobDependency, neighbour: JobRecord, upstream: Family) -> DependencyPreviewItem:
     return DependencyPreviewItem(
         job_id=neighbour.job_id,
         dependency_type=edge.dependency_type,
-        relation_state=dependency_relation_state(edge.dependency_type, judged.state, judged.started_at),
+        relation_state=relation_of(edge.dependency_type, upstream),
         job_state=neighbour.state,
         command_display=neighbour.command_display,
         scheduler_dependency=edge.scheduler_dependency,
     )
 
 
-def _check_is_on(upstream: JobRecord, cluster_name: str, scheduler: str) -> None:
+def _check_are_compatible(refs: Sequence[DependencyRef], backend: Backend) -> None:
+    wanted = {(ref.job_id, ref.condition) for ref in refs}
+    for ref in refs:
+        if ref.condition == "after_success" and (ref.job_id, "after_failure") in wanted:
+            raise SubmitError(
+                f"the job could never run: it is to wait until job {ref.job_id} has succeeded and until it has failed",
+                scheduler=backend.scheduler,
+            )
+
+
+def _check_is_on(upstream: TrackedJob, cluster_name: str, scheduler: str) -> None:
     if (upstream.cluster_name, upstream.scheduler) != (cluster_name, scheduler):
         raise ConfigError(
             f"job {upstream.job_id} is on {upstream.cluster_name!r} ({upstream.scheduler}); "
             f"a job on {cluster_name!r} ({scheduler}) cannot wait for it"
         )
-
-
-def _compile(pending: Sequence[tuple[DependencyRef, JobRecord]], backend: Backend) -> CompiledDependencies:
-    if not pending:
-        return CompiledDependencies(expression="", edges=())
-    upstreams = []
-    for ref, record in pending:
-        if record.scheduler_job_id is None:
-            raise SubmitError(
-                f"job {ref.job_id} is not confirmed by the scheduler yet, so nothing can wait for it; try again later",
-                scheduler=backend.scheduler,
-            )
-        upstreams.append(UpstreamJob(scheduler_job_id=record.scheduler_job_id, condition=ref.condition))
-    return backend.compile_dependencies(tuple(upstreams))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from molq.attempts import plan_by_hand
 from molq.backend import Finding, SchedulerError, SchedulerOptions
 from molq.cancellation import cancel
 from molq.commands import SystemCommands
-from molq.dependencies import PENDING, dependency_relation_state
+from molq.dependencies import PENDING, relation_of
 from molq.discovery import load_backend
 from molq.errors import ConfigError, OptionsTypeError, SubmitError
 from molq.events import EventBus, EventTail
@@ -23,6 +24,7 @@ from molq.store import JobStore
 from molq.submission import Submitter
 from molq.submission_plan import Target
 from molq.tracking import TrackedJob
+from molq.upkeep import Upkeep
 from molq.waiting import Waiter
 
 
@@ -74,13 +76,14 @@ class Engine:
             clock=time.time,
             sleep=time.sleep,
         )
+        self._upkeep = Upkeep(poller=self.poller, submitter=self._submitter)
 
     def submit(self, spec: JobSpec) -> str:
         """Submit a job, and return its id."""
         if spec.scheduling.dependencies:
             self._look_at(spec.scheduling.dependencies)
         job = self._submitter.submit(spec)
-        if job.state is JobState.CREATED:
+        if job.state is JobState.CREATED and not job.waits_in_molq:
             # The scheduler gave no clear answer; it may have the job all the same.
             self.poller.poll_quietly()
         self._events.catch_up()
@@ -91,18 +94,40 @@ class Engine:
         return self._submitter.preview(spec)
 
     def wait(self, job_ids: Sequence[str], timeout: float | None) -> None:
-        """Return when the jobs are over."""
-        Waiter(poller=self.poller, on_step=self._events.catch_up).wait(job_ids, timeout)
+        """Return when the jobs are over, with all of their attempts."""
+        self.waiter().wait(job_ids, timeout)
+
+    def waiter(self) -> Waiter:
+        """Return what waits for jobs."""
+        return Waiter(poller=self.poller, on_step=self.keep_up)
+
+    def keep_up(self) -> None:
+        """Do what follows from what was learned, by any process, and tell of it."""
+        self._upkeep.run()
+        self._events.catch_up()
+
+    def retry(self, job_id: str) -> str:
+        """Try a job again that is over, and return the new attempt's id."""
+        before = self.store.latest_attempt(job_id)
+        if not plan_by_hand(self.store, job_id, self.poller.clock()):
+            raise SubmitError(
+                f"job {job_id} is {self.store.latest_attempt(job_id).state.value}, and only a job that is over can be "
+                "tried again; cancel it first",
+                scheduler=self.poller.scheduler,
+                job_id=before.job_id,
+            )
+        self.keep_up()
+        return self.store.latest_attempt(job_id).job_id
 
     def cancel(self, job_id: str) -> None:
         """Ask the scheduler to end a job."""
         cancel(self.poller, job_id)
-        self._events.catch_up()
+        self.keep_up()
 
     def refresh(self) -> None:
         """Ask the scheduler about all active jobs."""
         self.poller.refresh()
-        self._events.catch_up()
+        self.keep_up()
 
     def probe_site(self) -> tuple[Finding, ...]:
         """Find out whether molq can work here."""
@@ -120,33 +145,37 @@ class Engine:
         Raises:
             SubmitError: the scheduler does not know a job that is still to be waited for, or could not be asked.
         """
-        upstreams = {ref.job_id: ref for ref in refs}
-        self.poller.look(self.store.tracked_jobs(upstreams))
-        awaited = [job for job in self.store.tracked_jobs(upstreams) if _is_awaited(job, refs)]
+        upstreams = [ref.job_id for ref in refs]
+        self.poller.look(family.latest for family in self.store.families(upstreams).values())
+        awaited = self._awaited(refs)
         if not awaited:
             return
         scheduler = self.poller.scheduler
         try:
-            unknown = [job for job in self.poller.unknown_among(awaited) if _is_awaited(job, refs)]
+            unknown = {job.job_id for job in self.poller.unknown_among(awaited)}
         except SchedulerError as error:
             shown = ", ".join(job.job_id for job in awaited)
             raise SubmitError(
                 f"nothing was submitted, since the scheduler could not be asked about {shown}: {error}",
                 scheduler=scheduler,
             ) from error
-        if unknown:
-            raise SubmitError(
-                f"nothing can wait for job {unknown[0].job_id} now: the scheduler does not show it any more, and how "
-                "it ended is not known yet; try again in a minute",
-                scheduler=scheduler,
-            )
+        for job in self._awaited(refs):
+            if job.job_id in unknown:
+                raise SubmitError(
+                    f"nothing can wait for job {job.job_id} now: the scheduler does not show it any more, and how "
+                    "it ended is not known yet; try again in a minute",
+                    scheduler=scheduler,
+                )
 
-
-def _is_awaited(job: TrackedJob, refs: Iterable[DependencyRef]) -> bool:
-    return job.scheduler_job_id is not None and any(
-        ref.job_id == job.job_id and dependency_relation_state(ref.condition, job.state, job.started_at) == PENDING
-        for ref in refs
-    )
+    def _awaited(self, refs: Sequence[DependencyRef]) -> list[TrackedJob]:
+        """Return the attempts in the scheduler whose edges are pending."""
+        families = self.store.families([ref.job_id for ref in refs])
+        pending = [
+            families[ref.job_id].latest
+            for ref in refs
+            if ref.job_id in families and relation_of(ref.condition, families[ref.job_id]) == PENDING
+        ]
+        return [job for job in {job.job_id: job for job in pending}.values() if job.scheduler_job_id is not None]
 
 
 def recorded_options(record: JobRecord, store: JobStore) -> SchedulerOptions:

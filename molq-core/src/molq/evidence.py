@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
+from molq.array_elements import ElementReport
+from molq.array_evidence import ArrayEvidence, gather
 from molq.backend import JobReport
 from molq.job_folder import ExitFile, JobFolder, StartFile, may_have_ended
 from molq.job_state import JobState
@@ -32,6 +35,7 @@ class Evidence:
         exit: how the command ended, from the job's folder.
         start: that the script started, from the job's folder.
         is_taken: whether the scheduler has a stranger's job under this job's id; the answer is ABSENT then.
+        array: what is known of the elements, if the job is an array.
     """
 
     answer: Answer
@@ -39,12 +43,14 @@ class Evidence:
     exit: ExitFile | None = None
     start: StartFile | None = None
     is_taken: bool = False
+    array: ArrayEvidence | None = None
 
 
 def says_nothing_new(job: TrackedJob, report: JobReport) -> bool:
     """Tell, for the many jobs of which nothing changed, that no file need be read."""
     return (
-        report.state is job.state
+        not job.is_array
+        and report.state is job.state
         and not job.state.is_terminal
         and report.native_state == job.native_state
         and report.reason == job.reason
@@ -59,10 +65,19 @@ def _may_have_run(job: TrackedJob) -> bool:
     return job.state is JobState.RUNNING or job.started_at is not None or job.restarts > 0
 
 
-def evidence_on_disk(job: TrackedJob, answer: Answer, report: JobReport | None = None) -> Evidence:
-    """Return what the scheduler said and what the job's folder tells."""
+def evidence_on_disk(
+    job: TrackedJob, answer: Answer, report: JobReport | None = None, elements: Sequence[ElementReport] = ()
+) -> Evidence:
+    """Return what the scheduler said and what the job's folder tells.
+
+    Args:
+        job: the job.
+        answer: what the scheduler said.
+        report: its report, if it gave one.
+        elements: what the store has of an array's elements.
+    """
     if job.is_array:
-        return Evidence(answer=answer, report=report)
+        return Evidence(answer=answer, report=report, array=gather(job, report, elements))
     folder = JobFolder(Path(job.job_dir))
     # The start file first: a new run deletes the exit file of the last before it writes its own start file.
     start = folder.read_start()

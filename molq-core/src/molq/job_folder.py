@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,6 +25,8 @@ SUBMIT_OUT = "submit.out"
 SUBMIT_ERR = "submit.err"
 SUBMIT_CODE = "submit.exit"
 MANIFEST = "manifest.json"
+
+_DEFAULT = (".molq", "jobs")
 
 _EXIT = re.compile(rb"(\d{1,3})(?: ([^\n]*))?\n")
 _START = re.compile(rb"(\S+) (\d{1,18}) (\S+) (\d{1,9})\n")
@@ -74,6 +76,19 @@ class StartFile:
 
 
 @attrs.frozen
+class ElementFiles:
+    """Which elements of an array have left files.
+
+    Attributes:
+        started: the indices of those that have started.
+        ended: the indices of those whose command has ended.
+    """
+
+    started: frozenset[int]
+    ended: frozenset[int]
+
+
+@attrs.frozen
 class JobPlace:
     """Where job folders are made: a root that the user chose, and molq's own folders below it.
 
@@ -89,8 +104,16 @@ class JobPlace:
     def choose(cls, jobs_dir: str | os.PathLike[str] | None, cwd: Path) -> JobPlace:
         """Return ``jobs_dir``, or by default ``.molq/jobs`` in the working directory."""
         if jobs_dir is None:
-            return cls(cwd, (".molq", "jobs"))
+            return cls(cwd, _DEFAULT)
         return cls(Path(os.path.abspath(Path(jobs_dir).expanduser())))
+
+    @classmethod
+    def of(cls, job_dir: str) -> JobPlace:
+        """Return the place that a job's folder was made in."""
+        place = Path(job_dir).parent
+        if place.parts[-2:] == _DEFAULT:
+            return cls(place.parent.parent, _DEFAULT)
+        return cls(place)
 
     @property
     def path(self) -> Path:
@@ -129,9 +152,37 @@ class JobFolder:
             ) from error
         return folder
 
-    def write(self, name: str, content: bytes, *, mode: int = 0o600, sync: bool = False) -> Path:
-        """Write a new file into the folder, on disk when this returns if ``sync``."""
+    @classmethod
+    def reopen(cls, place: JobPlace, job_id: str, now: float) -> JobFolder:
+        """Return the folder of a job that waits in molq, which is made if it is not there yet.
+
+        Raises:
+            ScriptError: it cannot be made, or is not this user's.
+        """
+        folder = cls(place.path / job_id)
+        try:
+            status = os.lstat(folder.path)
+        except FileNotFoundError:
+            return cls.create(place, job_id, now)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+            raise ScriptError(
+                f"{str(folder.path)!r} should be the job's folder, and is no folder of this user's; move it away",
+                path=folder.path,
+            )
+        return folder
+
+    def forget_submission(self) -> None:
+        """Delete what an earlier submission left, which surely never reached the scheduler."""
+        for name in (SUBMIT_OUT, SUBMIT_ERR, SUBMIT_CODE):
+            with suppress(FileNotFoundError):
+                os.unlink(self.path / name)
+
+    def write(self, name: str, content: bytes, *, mode: int = 0o600, sync: bool = False, replace: bool = False) -> Path:
+        """Write a new file into the folder, on disk when this returns if ``sync``; instead of an old if ``replace``."""
         path = self.path / name
+        if replace:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
             os.fchmod(descriptor, mode)
@@ -145,10 +196,14 @@ class JobFolder:
         return path
 
     @contextmanager
-    def submit_lock(self) -> Iterator[int]:
+    def submit_lock(self, *, wait: bool = True) -> Iterator[int]:
         """Hold the lock that says that a submission is under way; give its descriptor to the command that submits.
 
+        Args:
+            wait: whether to wait until nobody else holds it.
+
         Raises:
+            BlockingIOError: somebody else holds it, and ``wait`` is not set.
             ScriptError: the lock's file cannot be made, or the file system knows no locks.
         """
         try:
@@ -157,7 +212,9 @@ class JobFolder:
             raise self._cannot_lock(error) from error
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise
             except OSError as error:
                 raise self._cannot_lock(error) from error
             yield descriptor
@@ -213,6 +270,14 @@ class JobFolder:
         run, pid, host, restarts = (group.decode(errors="replace") for group in match.groups())
         return StartFile(scheduler_job_id=run, pid=int(pid), host=host, restarts=int(restarts), at=found[1])
 
+    def read_elements(self) -> ElementFiles:
+        """Return which elements of an array have left files."""
+        try:
+            names = os.listdir(self.path)
+        except OSError:
+            names = []
+        return ElementFiles(started=_indices(names, f"{START}."), ended=_indices(names, f"{EXIT}."))
+
     def read_claim(self) -> str | None:
         """Return the scheduler's id of the run that has claimed the job."""
         with suppress(OSError):
@@ -243,6 +308,11 @@ class JobFolder:
 def may_have_ended(job_dir: str) -> bool:
     """Tell whether there is an exit file in a job's folder; as cheaply as can be, since polls ask it of thousands."""
     return os.path.exists(f"{job_dir}/{EXIT}")
+
+
+def _indices(names: Sequence[str], prefix: str) -> frozenset[int]:
+    tails = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return frozenset(int(tail) for tail in tails if tail.isascii() and tail.isdigit() and len(tail) < 10)
 
 
 def _open_place(place: JobPlace) -> int:

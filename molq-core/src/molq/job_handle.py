@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class JobHandle:
-    """Follows one job; returned by ``Submitor.submit``.
+    """Follows one job, whatever its attempts; returned by ``Submitor.submit``.
 
     Attributes:
-        job_id: molq's id of the job.
+        job_id: molq's id of the job's first attempt, by which the whole family is known.
         cluster_name: the cluster it was submitted to.
         scheduler: the scheduler's name.
     """
@@ -30,12 +30,15 @@ class JobHandle:
 
     @property
     def scheduler_job_id(self) -> str | None:
-        """The scheduler's id; None until it is known."""
-        return self._submitor.get(self.job_id).scheduler_job_id
+        """The scheduler's id of the latest attempt; None until it is known."""
+        return self._submitor.get_latest(self.job_id).scheduler_job_id
 
     def status(self) -> JobState:
-        """Return the state as the store has it. The scheduler is not asked; ``refresh`` and ``wait`` do that."""
-        return self._submitor.get(self.job_id).state
+        """Return the latest attempt's state as the store has it.
+
+        The scheduler is not asked; ``refresh`` and ``wait`` do that.
+        """
+        return self._submitor.get_latest(self.job_id).state
 
     def refresh(self) -> JobHandle:
         """Ask the scheduler about the cluster's jobs, and return this handle.
@@ -47,7 +50,7 @@ class JobHandle:
         return self
 
     def wait(self, timeout: float | None = None) -> JobRecord:
-        """Return the job's record when it is over, however it ended.
+        """Return the latest attempt's record when the job is over, however it ended.
 
         Args:
             timeout: seconds to wait at most; without end by default.

@@ -28,6 +28,7 @@ from molq.field_rules import (
     is_word,
     refusal,
 )
+from molq.policies import RetryPolicy
 from molq.quantities import Duration, Memory
 
 _Value = TypeVar("_Value")
@@ -243,6 +244,7 @@ class JobSpec:
     scheduling: JobScheduling
     execution: JobExecution
     metadata: dict[str, str] = attrs.field(converter=_copied, hash=False)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
 
     @property
     def command_type(self) -> Literal["argv", "command", "script"]:

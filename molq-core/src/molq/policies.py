@@ -8,6 +8,7 @@ from typing import Any, Literal
 import attrs
 
 from molq.job_state import JobState
+from molq.quantities import Duration, Memory
 
 _Check = Callable[[object, "attrs.Attribute[Any]", Any], None]
 
@@ -89,6 +90,40 @@ class RetryBackoff:
             return self.maximum_seconds
 
 
+def _optional_factor(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (is_number and 1 < value < float("inf")):
+        raise _refuse(instance, attribute, value, "a number of more than 1, such as 2 or 1.5")
+
+
+def _optional(kind: type) -> _Check:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None and not isinstance(value, kind):
+            raise _refuse(instance, attribute, value, f"a {kind.__name__}")
+
+    return check
+
+
+@attrs.frozen
+class RetryEscalation:
+    """What the next attempt asks for more of, if the last one had too little. Requests without a limit stay without.
+
+    Args:
+        memory_factor: after the cause ``"out_of_memory"``, the memory is multiplied by this. Default: it stays.
+        memory_cap: the most memory that is asked for in this way.
+        time_factor: after a time limit, the time limit is multiplied by this. Default: it stays.
+        time_cap: the longest time limit that is asked for in this way.
+
+    Raises:
+        ValueError: a factor is not more than 1, or a cap is of the wrong kind.
+    """
+
+    memory_factor: float | None = attrs.field(default=None, validator=_optional_factor)
+    memory_cap: Memory | None = attrs.field(default=None, validator=_optional(Memory))
+    time_factor: float | None = attrs.field(default=None, validator=_optional_factor)
+    time_cap: Duration | None = attrs.field(default=None, validator=_optional(Duration))
+
+
 @attrs.frozen
 class RetryPolicy:
     """When an ended job is tried again.
@@ -98,6 +133,7 @@ class RetryPolicy:
         retry_on_states: the end states that are tried again. Default: failed and timed out.
         retry_on_exit_codes: if given, a failed job is tried again only after one of these exit codes.
         backoff: how long to wait before each further attempt.
+        escalate: what the next attempt asks for more of after it ran out of memory or of time. Default: of nothing.
 
     Raises:
         ValueError: a value is out of range, or a state is not one that a job can be retried from.
@@ -109,6 +145,7 @@ class RetryPolicy:
     )
     retry_on_exit_codes: tuple[int, ...] | None = attrs.field(default=None, converter=_codes)
     backoff: RetryBackoff = attrs.field(factory=RetryBackoff, validator=_a(RetryBackoff, "a RetryBackoff"))
+    escalate: RetryEscalation | None = attrs.field(default=None, validator=_optional(RetryEscalation))
 
     @retry_on_states.validator
     def _states_are_retryable(self, _attribute: object, states: tuple[JobState, ...]) -> None:

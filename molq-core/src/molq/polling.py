@@ -9,8 +9,8 @@ from pathlib import Path
 
 import attrs
 
-from molq.backend import Commands, JobReport, PollAnswer, SchedulerError, SchedulerOptions, SubmittedJob
-from molq.dependencies import why_stranded
+from molq.attempts import write_changes
+from molq.backend import Commands, ElementReport, JobReport, PollAnswer, SchedulerError, SchedulerOptions, SubmittedJob
 from molq.errors import BackendError
 from molq.evidence import Answer, evidence_on_disk, says_nothing_new
 from molq.job_folder import JobFolder, may_have_ended
@@ -49,7 +49,6 @@ class Poller:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     _warned: set[str] = attrs.field(factory=set, init=False)
-    _judged: deque[int] = attrs.field(factory=lambda: deque(maxlen=1), init=False)
     _own_polls: deque[float] = attrs.field(factory=lambda: deque(maxlen=1), init=False)
 
     @property
@@ -64,21 +63,23 @@ class Poller:
             Whether a job has ended in a way that the scheduler should be asked about soon.
         """
         changes, in_a_hurry, now = [], False, self.clock()
+        jobs = list(jobs)
+        elements = self._elements(jobs)
         for job in jobs:
-            if job.state.is_terminal or job.is_array:
+            if job.state.is_terminal or job.waits_in_molq:
                 continue
             if job.scheduler_job_id is None:
                 # Its script runs, so a poll can adopt it.
                 in_a_hurry = in_a_hurry or JobFolder(Path(job.job_dir)).read_claim() is not None
                 continue
-            if job.state is JobState.RUNNING and job.started_at is not None and not may_have_ended(job.job_dir):
+            if _surely_goes_on(job):
                 continue
-            evidence = evidence_on_disk(job, Answer.NOT_ASKED)
+            evidence = evidence_on_disk(job, Answer.NOT_ASKED, elements=elements.get(job.job_id, ()))
             in_a_hurry = in_a_hurry or wants_a_poll(job, evidence, now)
             change = decide(job, evidence, now)
             if change is not None:
                 changes.append(change)
-        self.store.apply(changes, now)
+        write_changes(self.store, changes, now)
         return in_a_hurry
 
     def poll_is_due(self, *, in_a_hurry: bool = False) -> bool:
@@ -175,26 +176,9 @@ class Poller:
         known = [job for job in jobs if job.scheduler_job_id is not None]
         if known:
             strangers = self._ask_about(known, lease)
-            if self._give_up_stranded():
-                known = self.store.tracked_jobs([job.job_id for job in known])
             self._carry_out_cancels([job for job in known if job.job_id not in strangers], lease)
         elif trouble is not None:
             raise trouble
-
-    def _give_up_stranded(self) -> bool:
-        """Ask for the end of jobs that wait for what can never happen; tell whether there are any."""
-        newest = self.store.newest_transition()
-        if newest in self._judged:
-            return False
-        self._judged.append(newest)
-        reasons: dict[str, str] = {}
-        for edge, state, started_at in self.store.ended_upstreams(self.cluster_name, self.scheduler):
-            reason = why_stranded(edge, state, started_at)
-            if reason is not None:
-                reasons.setdefault(edge.job_id, reason)
-        for job_id, reason in reasons.items():
-            self.store.request_cancel(job_id, self.clock(), reason)
-        return bool(reasons)
 
     def _recover(self, jobs: Sequence[TrackedJob]) -> SchedulerError | BackendError | None:
         """Adopt jobs that have no id; return what went wrong, which must not keep the others from being asked about."""
@@ -237,7 +221,7 @@ class Poller:
 
     def _settle(
         self,
-        pairs: Iterable[tuple[TrackedJob, JobReport | None]],
+        pairs: Sequence[tuple[TrackedJob, JobReport | None]],
         answer: PollAnswer,
         now: float,
         lease: Lease | None,
@@ -245,6 +229,7 @@ class Poller:
     ) -> None:
         counts_restarts = self.backend.description.restart_count_variable is not None
         changes: list[Change] = []
+        elements = self._elements([job for job, _ in pairs])
         for job, given in pairs:
             report = None if job.job_id in strangers else given
             if report is not None:
@@ -255,15 +240,20 @@ class Poller:
                     report = attrs.evolve(report, restarts=0)
                 if says_nothing_new(job, report):
                     continue
-                evidence = evidence_on_disk(job, Answer.REPORTED, report)
-            elif job.scheduler_job_id in answer.unanswered:
-                evidence = evidence_on_disk(job, Answer.UNANSWERED)
+                evidence = evidence_on_disk(job, Answer.REPORTED, report, elements.get(job.job_id, ()))
             else:
-                evidence = attrs.evolve(evidence_on_disk(job, Answer.ABSENT), is_taken=job.job_id in strangers)
+                silent = job.scheduler_job_id in answer.unanswered
+                known = elements.get(job.job_id, ())
+                evidence = evidence_on_disk(job, Answer.UNANSWERED if silent else Answer.ABSENT, elements=known)
+                evidence = attrs.evolve(evidence, is_taken=not silent and job.job_id in strangers)
             change = decide(job, evidence, now)
             if change is not None:
                 changes.append(change)
-        self.store.apply(changes, self.clock(), lease)
+        write_changes(self.store, changes, self.clock(), lease)
+
+    def _elements(self, jobs: Iterable[TrackedJob]) -> dict[str, tuple[ElementReport, ...]]:
+        arrays = [job.job_id for job in jobs if job.is_array]
+        return self.store.elements(arrays) if arrays else {}
 
     def _carry_out_cancels(self, jobs: Sequence[TrackedJob], lease: Lease) -> None:
         """Cancel what somebody asked to cancel before there was an id, or before their process died."""
@@ -307,7 +297,15 @@ def as_submitted(job: TrackedJob) -> SubmittedJob:
         job_dir=Path(job.job_dir),
         submitted_at=job.submitted_at if job.submitted_at is not None else job.created_at,
         is_array=job.is_array,
+        array_spec=job.array_spec,
     )
+
+
+def _surely_goes_on(job: TrackedJob) -> bool:
+    """Tell, as cheaply as can be, that the files of a running job can tell nothing new."""
+    if job.is_array or job.state is not JobState.RUNNING or job.started_at is None:
+        return False
+    return not may_have_ended(job.job_dir)
 
 
 def _is_tagged_otherwise(job: TrackedJob, report: JobReport) -> bool:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import attrs
 
+from molq.array_reconciliation import decide_array
 from molq.backend import JobReport
 from molq.endings import cause_of, describe, signal_in
 from molq.evidence import Answer, Evidence
 from molq.job_folder import ExitFile, StartFile
 from molq.job_state import JobState
+from molq.patience import GRACE_SECONDS, is_out_of_patience, missed_once_more
 from molq.tracking import Change, TrackedJob
-
-GRACE_SECONDS = 60.0
-"""How long a scheduler may not know a job, or not answer, before that means something."""
-
-MISSES_BEFORE_LOST = 3
-"""How many successful polls must not know a job before it is lost."""
 
 _LAG_SECONDS = 30.0
 """How long a scheduler's listing may lag behind a script that has started."""
@@ -31,6 +27,8 @@ def decide(job: TrackedJob, evidence: Evidence, now: float) -> Change | None:
     the scheduler's verdict, and absence only after patience.
     """
     report = evidence.report
+    if evidence.array is not None:
+        return decide_array(job, evidence.array, evidence.answer, report, now)
     if job.state.is_terminal and job.state is not JobState.LOST and not _is_requeued(job, report):
         return None
     exit_file = _of_latest_run(job, evidence)
@@ -53,6 +51,9 @@ def decide(job: TrackedJob, evidence: Evidence, now: float) -> Change | None:
 
 def wants_a_poll(job: TrackedJob, evidence: Evidence, now: float) -> bool:
     """Tell whether the files alone leave open how a job ended just now, so that the scheduler should be asked soon."""
+    if evidence.array is not None:
+        ended_at = evidence.array.ended_at
+        return not evidence.array.missing and ended_at is not None and now - ended_at < GRACE_SECONDS
     exit_file = _of_latest_run(job, evidence)
     return exit_file is not None and exit_file.code != 0 and now - exit_file.at < GRACE_SECONDS
 
@@ -195,13 +196,12 @@ def _decide_absent(job: TrackedJob, evidence: Evidence, now: float) -> Change | 
         told = _own_reason(job, ended.state) or describe("cancelled", None, None)
         new = attrs.evolve(ended, cause="cancelled", failure_reason=told)
         return _change(job, new, "the scheduler accepted to cancel the job and does not know it any more")
-    since = now if job.missing_since is None else job.missing_since
-    misses = job.missed_polls + 1
-    missing = attrs.evolve(job, missing_since=since, missed_polls=misses)
-    asked_for = job.submitted_at if job.submitted_at is not None else job.created_at
-    if now - asked_for < GRACE_SECONDS or now - since < GRACE_SECONDS or misses < MISSES_BEFORE_LOST:
+    missing = missed_once_more(job, now)
+    if not is_out_of_patience(missing, now):
         return _change(job, missing, "")
-    told = f"it answered so {misses} times in {now - since:.0f} s, and the job's folder has no exit file"
+    since, misses = missing.missing_since, missing.missed_polls
+    waited = now - (now if since is None else since)
+    told = f"it answered so {misses} times in {waited:.0f} s, and the job's folder has no exit file"
     sentence = f"the scheduler does not know job {job.scheduler_job_id}: {told}"
     if evidence.is_taken:
         sentence = f"the scheduler has another job under the id {job.scheduler_job_id}, and not this one: {told}"

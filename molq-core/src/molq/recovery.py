@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from molq.attempts import write_changes
 from molq.backend import (
     Commands,
     SchedulerError,
@@ -18,7 +19,8 @@ from molq.errors import BackendError
 from molq.job_folder import JobFolder
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
-from molq.reconciliation import GRACE_SECONDS
+from molq.patience import GRACE_SECONDS
+from molq.retries import NEVER_SUBMITTED
 from molq.store import JobStore
 from molq.tracking import Change, TrackedJob
 
@@ -53,9 +55,9 @@ class Recovery:
                 unclear.append(job)
             else:
                 changes.append(change)
-        self.store.apply(changes, self.clock())
+        write_changes(self.store, changes, self.clock())
         if unclear and self.backend.implements("molq_find_jobs"):
-            self.store.apply(self._by_search(unclear), self.clock())
+            write_changes(self.store, self._by_search(unclear), self.clock())
 
     def _by_files(self, job: TrackedJob) -> Change | None:
         folder = JobFolder(Path(job.job_dir))
@@ -67,16 +69,16 @@ class Recovery:
             try:
                 receipt = self.backend.read_submit_reply(reply)
             except (SubmitRejected, SubmitDeferred) as error:
-                return self._failed(job, "submit", str(error), "the scheduler had refused it")
+                return self._failed(job, str(error), "the scheduler had refused it")
             except (SchedulerError, BackendError):
                 return None
             return self._adopted(job, receipt.scheduler_job_id, "the scheduler's reply was on disk")
         submits_by_command = self.backend.implements("molq_read_submit_reply")
         # Not at once: on some file systems a lock is not seen from another machine.
-        is_old = self.clock() - job.created_at >= GRACE_SECONDS
+        is_old = self.clock() - _submitting_since(job) >= GRACE_SECONDS
         if submits_by_command and is_old and folder.path.is_dir():
-            return self._failed(
-                job, "submit", "molq ended before it submitted the job", "its submit command was never started"
+            return self._never_submitted(
+                job, "molq ended before it submitted the job", "its submit command was never started"
             )
         return None
 
@@ -98,7 +100,7 @@ class Recovery:
             job,
             state=JobState.SUBMITTED if job.state is JobState.CREATED else job.state,
             scheduler_job_id=scheduler_job_id,
-            submitted_at=job.created_at,
+            submitted_at=_submitting_since(job),
             reason=None,
             missing_since=None,
             missed_polls=0,
@@ -114,14 +116,24 @@ class Recovery:
         if now - since < patience or missed.missed_polls < _MISSES_BEFORE_NEVER:
             return Change(old=job, new=missed, reason="")
         sentence = f"never reached the scheduler: it was asked {missed.missed_polls} times and has no job with this tag"
-        return self._failed(job, "submit", sentence, sentence)
+        return self._never_submitted(job, sentence, sentence)
 
-    def _failed(self, job: TrackedJob, cause: str, sentence: str, reason: str) -> Change:
+    def _never_submitted(self, job: TrackedJob, sentence: str, reason: str) -> Change:
+        if job.not_before is None or job.cancel_requested_at is not None:
+            return self._failed(job, sentence, reason)
+        # Nobody was told that it was submitted, and nobody else would do it. It keeps its folder: should a submission
+        # be heard after all, the claim there lets one of the two run.
+        new = attrs.evolve(
+            job, claimed_at=None, not_before=self.clock(), reason=None, missing_since=None, missed_polls=0
+        )
+        return Change(old=job, new=new, reason="")
+
+    def _failed(self, job: TrackedJob, sentence: str, reason: str) -> Change:
         cancelled = job.cancel_requested_at is not None
         new = attrs.evolve(
             job,
             state=JobState.CANCELLED if cancelled else JobState.FAILED,
-            cause="cancelled" if cancelled else cause,
+            cause="cancelled" if cancelled else NEVER_SUBMITTED,
             failure_reason=sentence,
             finished_at=max(self.clock(), job.created_at),
             reason=None,
@@ -129,3 +141,7 @@ class Recovery:
             missed_polls=0,
         )
         return Change(old=job, new=new, reason=reason)
+
+
+def _submitting_since(job: TrackedJob) -> float:
+    return job.created_at if job.claimed_at is None else job.claimed_at

@@ -22,6 +22,7 @@ from molq.job_spec import (
     merge_fields,
 )
 from molq.loaded_backend import Backend
+from molq.policies import RetryPolicy
 
 _LONGEST_DISPLAY = 500
 
@@ -36,6 +37,7 @@ def build_spec(
     scheduling: JobScheduling | None = None,
     execution: JobExecution | None = None,
     metadata: Mapping[str, str] | None = None,
+    retry: RetryPolicy | None = None,
     upstreams: Mapping[DependencyCondition, Sequence[str] | None],
 ) -> JobSpec:
     """Return the request that a call of ``submit`` and its defaults amount to.
@@ -57,6 +59,7 @@ def build_spec(
         scheduling=_with_upstreams(merge_fields(defaults.scheduling, scheduling, JobScheduling()), upstreams),
         execution=merge_fields(defaults.execution, execution, JobExecution()),
         metadata=_checked_metadata(metadata),
+        retry=retry or RetryPolicy(),
     )
 
 

@@ -8,19 +8,25 @@ from typing import Any
 
 import attrs
 
+from molq.attempts import write_changes
 from molq.backend import SchedulerError, SubmitDeferred, SubmitReceipt, SubmitRejected
 from molq.commands import SystemCommands
 from molq.errors import CommandNotStartedError, ScriptError, StoreError
 from molq.job_folder import SCRIPT, JobFolder
-from molq.job_script import ENVIRONMENT, PAYLOAD, render_environment
+from molq.job_ids import new_job_id
+from molq.job_script import ENVIRONMENT, PAYLOAD
 from molq.job_spec import JobSpec
 from molq.job_state import JobState
 from molq.records import JobDependency, JobRecord
 from molq.requests import display_command
+from molq.retries import NEVER_SUBMITTED
 from molq.snapshots import request_snapshot
 from molq.store import JobStore
 from molq.submission_plan import SubmissionPlan, Target, plan_submission, refused
-from molq.tracking import Change, TrackedJob
+from molq.tracking import Change, Family, TrackedJob
+
+AGAIN_SECONDS = 30.0
+"""How long a job waits in molq after it could not be submitted, until that is tried again."""
 
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -44,7 +50,9 @@ class Submitter:
     clock: Callable[[], float]
 
     def submit(self, spec: JobSpec) -> TrackedJob:
-        """Submit a job and return it as it is recorded: SUBMITTED, or CREATED if the scheduler's answer is not known.
+        """Submit a job and return it as it is recorded.
+
+        It is SUBMITTED; or CREATED, if the scheduler's answer is not known, or if it has to wait in molq.
 
         Raises:
             ConfigError, CommandError, ScriptError: the request cannot be carried out; nothing was done.
@@ -52,33 +60,72 @@ class Submitter:
             SubmitError: the scheduler refused it; the refusal is recorded.
             StoreError: it could not be recorded; nothing was submitted.
         """
-        backend = self.target.backend
-        job_id = _new_id()
-        plan = plan_submission(self.target, spec, job_id, self._upstreams(spec))
+        job_id = new_job_id()
+        plan = plan_submission(self.target, spec, job_id, self.upstreams(spec))
         folder = JobFolder.create(plan.place, job_id, self.clock())
         with folder.submit_lock() as lock:
             job = self._prepare(folder, plan)
-            commands = SystemCommands(backend.description, self.environment, folder=folder, lock=lock)
-            try:
-                receipt = backend.submit_job(folder.path / SCRIPT, plan.request, commands)
-            except (SubmitRejected, SubmitDeferred, CommandNotStartedError) as error:
-                self._record_refusal(job, error)
-                raise refused(backend, error, job_id) from error
-            except SchedulerError as error:
-                return self._record_doubt(job, error)
-            return self._record_receipt(job, receipt)
+            if job.waits_in_molq:
+                return job
+            return self.send(folder, lock, job, plan)
+
+    def send(self, folder: JobFolder, lock: int, job: TrackedJob, plan: SubmissionPlan) -> TrackedJob:
+        """Give a job, whose files and intent are on disk, to the scheduler, and record what that says.
+
+        Args:
+            folder: the job's folder.
+            lock: the descriptor of its submit lock, which this process holds.
+            job: the job as it is recorded.
+            plan: what is submitted.
+
+        Raises:
+            SubmitError: the scheduler refused it, which is recorded; or could not take it now, if the job has waited
+                in molq and goes on to do so.
+            StoreError: the answer could not be recorded.
+        """
+        backend = self.target.backend
+        commands = SystemCommands(backend.description, self.environment, folder=folder, lock=lock)
+        try:
+            receipt = backend.submit_job(folder.path / SCRIPT, plan.request, commands)
+        except (SubmitDeferred, CommandNotStartedError) as error:
+            if job.not_before is None:
+                self.record_refusal(job, error)
+            else:
+                self.put_back(job, f"could not be submitted yet: {error}")
+            raise refused(backend, error, job.job_id) from error
+        except SubmitRejected as error:
+            self.record_refusal(job, error)
+            raise refused(backend, error, job.job_id) from error
+        except SchedulerError as error:
+            return self._record_doubt(job, error)
+        return self._record_receipt(job, receipt)
 
     def preview(self, spec: JobSpec) -> str:
         """Return the script that ``submit`` would send, with a job id of zeros. Nothing is written."""
-        return plan_submission(self.target, spec, _NO_ID, self._upstreams(spec)).script
+        return plan_submission(self.target, spec, _NO_ID, self.upstreams(spec)).script
 
-    def _upstreams(self, spec: JobSpec) -> dict[str, JobRecord]:
-        return {ref.job_id: self.store.job(ref.job_id) for ref in spec.scheduling.dependencies}
+    def upstreams(self, spec: JobSpec) -> dict[str, Family]:
+        """Return the jobs that a request waits for.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        wanted = [ref.job_id for ref in spec.scheduling.dependencies]
+        found = self.store.families(wanted) if wanted else {}
+        for job_id in wanted:
+            if job_id not in found:
+                self.store.job(job_id)  # raises
+        return found
+
+    def put_back(self, job: TrackedJob, reason: str) -> TrackedJob:
+        """Let a job that has waited in molq, and was surely not submitted, wait a little longer."""
+        now = self.clock()
+        return self._record(job, "", claimed_at=None, not_before=now + AGAIN_SECONDS, reason=reason)
 
     def _prepare(self, folder: JobFolder, plan: SubmissionPlan) -> TrackedJob:
         """Put the job's files and the intent to submit it on disk, or leave nothing behind."""
         try:
-            _write_parts(folder, plan)
+            write_parts(folder, plan)
             return self._record_intent(plan)
         except BaseException:
             if self._is_surely_unrecorded(plan.request.job_id):
@@ -94,7 +141,7 @@ class Submitter:
             return False
 
     def _record_intent(self, plan: SubmissionPlan) -> TrackedJob:
-        spec, request = plan.spec, plan.request
+        spec, request, now = plan.spec, plan.request, self.clock()
         record = JobRecord(
             job_id=request.job_id,
             root_job_id=request.job_id,
@@ -106,7 +153,10 @@ class Submitter:
             command_type=spec.command_type,
             command_display=display_command(spec),
             metadata=spec.metadata,
-            created_at=self.clock(),
+            created_at=now,
+            not_before=None if plan.awaited.held is None else now,
+            reason=plan.awaited.held,
+            retry_group_id=request.job_id if spec.retry.max_attempts > 1 else None,
             job_name=request.job_name,
             job_dir=str(request.job_dir),
             stdout_path=str(request.stdout_path),
@@ -117,10 +167,9 @@ class Submitter:
             record,
             request=request_snapshot(spec, self.target.options),
             time_limit=limit.seconds if limit else None,
-            is_array=spec.scheduling.array_spec is not None,
-            dependencies=[
-                JobDependency(request.job_id, ref.job_id, ref.condition, words) for ref, words in plan.awaited.edges
-            ],
+            array_spec=spec.scheduling.array_spec,
+            max_attempts=spec.retry.max_attempts,
+            dependencies=edges_of(plan),
             reason="recorded",
         )
 
@@ -143,12 +192,13 @@ class Submitter:
             ) from error
         return job
 
-    def _record_refusal(self, job: TrackedJob, error: Exception) -> None:
+    def record_refusal(self, job: TrackedJob, error: Exception) -> None:
+        """Record that a job surely will not be submitted."""
         self._record(
             job,
             "the scheduler refused it",
             state=JobState.FAILED,
-            cause="submit",
+            cause=NEVER_SUBMITTED,
             failure_reason=str(error),
             finished_at=self.clock(),
         )
@@ -160,27 +210,29 @@ class Submitter:
 
     def _record(self, job: TrackedJob, learned_from: str, **changes: Any) -> TrackedJob:
         change = Change(old=job, new=attrs.evolve(job, **changes), reason=learned_from)
-        if self.store.apply([change], self.clock()):
+        if write_changes(self.store, [change], self.clock()):
             return attrs.evolve(change.new, revision=job.revision + 1)
         # Another process has written the row meanwhile, so that has the last word.
         return self.store.tracked_job(job.job_id)
 
 
-def _new_id() -> str:
-    # Slow to import, so not before the first submission.
-    import uuid
-
-    return str(uuid.uuid4())
+def edges_of(plan: SubmissionPlan) -> list[JobDependency]:
+    """Return the edges of a job that is submitted so."""
+    return [JobDependency(plan.request.job_id, ref.job_id, ref.condition, words) for ref, words in plan.awaited.edges]
 
 
-def _write_parts(folder: JobFolder, plan: SubmissionPlan) -> None:
-    variables = plan.spec.execution.env
+def write_parts(folder: JobFolder, plan: SubmissionPlan, *, replace: bool = False) -> None:
+    """Write what a job consists of into its folder.
+
+    Raises:
+        ScriptError: it cannot be written.
+    """
     try:
-        if variables:
-            folder.write(ENVIRONMENT, os.fsencode(render_environment(variables)))
+        if plan.environment is not None:
+            folder.write(ENVIRONMENT, plan.environment, replace=replace)
         if plan.payload is not None:
-            folder.write(PAYLOAD, plan.payload, mode=0o700, sync=True)
-        folder.write(SCRIPT, os.fsencode(plan.script), mode=0o700, sync=True)
+            folder.write(PAYLOAD, plan.payload, mode=0o700, sync=True, replace=replace)
+        folder.write(SCRIPT, os.fsencode(plan.script), mode=0o700, sync=True, replace=replace)
     except OSError as error:
         raise ScriptError(
             f"cannot write the job's files in {str(folder.path)!r}: {error.strerror}", path=folder.path

@@ -13,11 +13,11 @@ from molq.backend import AnyRequest, SchedulerOptions, SubmitRejected, SubmitReq
 from molq.dependencies import ResolvedDependencies, resolve
 from molq.errors import ScriptError, SubmitError
 from molq.job_folder import STDERR, STDOUT, JobPlace
-from molq.job_script import PAYLOAD, JobLayout, payload_command, render_body
+from molq.job_script import PAYLOAD, JobLayout, payload_command, render_body, render_environment
 from molq.job_spec import JobSpec
 from molq.loaded_backend import Backend
-from molq.records import JobRecord
 from molq.requests import check_supported, default_name
+from molq.tracking import Family
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +45,7 @@ class SubmissionPlan:
         spec: the whole request of the user.
         place: where the job's folder is made.
         payload: the script to write beside the job's own; None if the command stands in that one.
+        environment: shell code that sets the job's variables; None if it has none of its own.
         awaited: what the job waits for.
         request: what the backend is given.
         script: what the scheduler is given.
@@ -53,13 +54,30 @@ class SubmissionPlan:
     spec: JobSpec
     place: JobPlace
     payload: bytes | None
+    environment: bytes | None
     awaited: ResolvedDependencies
     request: AnyRequest
     script: str
 
 
-def plan_submission(target: Target, spec: JobSpec, job_id: str, upstreams: Mapping[str, JobRecord]) -> SubmissionPlan:
+def plan_submission(
+    target: Target,
+    spec: JobSpec,
+    job_id: str,
+    upstreams: Mapping[str, Family],
+    *,
+    place: JobPlace | None = None,
+    environment: bytes | None = None,
+) -> SubmissionPlan:
     """Return the plan for submitting ``spec`` as ``job_id``. Files are read, and nothing is written.
+
+    Args:
+        target: where it is submitted to.
+        spec: the whole request of the user.
+        job_id: molq's id of the job.
+        upstreams: the jobs that it waits for, by the ids that the user gave.
+        place: where its folder is made; by default as the target says.
+        environment: shell code that sets its variables; by default made from the request.
 
     Raises:
         UnsupportedFieldsError: the scheduler cannot express the request.
@@ -70,16 +88,25 @@ def plan_submission(target: Target, spec: JobSpec, job_id: str, upstreams: Mappi
     backend = target.backend
     check_supported(backend, spec)
     payload = _read_payload(spec)
+    if environment is None and spec.execution.env:
+        environment = os.fsencode(render_environment(spec.execution.env))
     awaited = resolve(spec.scheduling.dependencies, upstreams, backend, target.cluster_name)
     cwd = _working_directory(spec)
-    place = JobPlace.choose(target.jobs_dir, cwd)
+    place = place or JobPlace.choose(target.jobs_dir, cwd)
     job_dir = place.path / job_id
     execution = spec.execution
+    layout = JobLayout(
+        job_id=job_id,
+        job_dir=job_dir,
+        cwd=cwd,
+        has_environment=environment is not None,
+        is_array=spec.scheduling.array_spec is not None,
+    )
     request = SubmitRequest(
         job_id=job_id,
         job_name=execution.job_name or default_name(spec),
         job_dir=job_dir,
-        body=_body(target, spec, job_id, job_dir, cwd, payload),
+        body=_body(layout, spec, payload, backend),
         cwd=cwd,
         stdout_path=cwd / execution.output_file if execution.output_file else job_dir / STDOUT,
         stderr_path=cwd / execution.error_file if execution.error_file else job_dir / STDERR,
@@ -92,7 +119,15 @@ def plan_submission(target: Target, spec: JobSpec, job_id: str, upstreams: Mappi
         script = backend.render_script(request)
     except SubmitRejected as error:
         raise refused(backend, error, None) from error
-    return SubmissionPlan(spec=spec, place=place, payload=payload, awaited=awaited, request=request, script=script)
+    return SubmissionPlan(
+        spec=spec,
+        place=place,
+        payload=payload,
+        environment=environment,
+        awaited=awaited,
+        request=request,
+        script=script,
+    )
 
 
 def refused(backend: Backend, error: Exception, job_id: str | None) -> SubmitError:
@@ -105,17 +140,10 @@ def refused(backend: Backend, error: Exception, job_id: str | None) -> SubmitErr
     )
 
 
-def _body(target: Target, spec: JobSpec, job_id: str, job_dir: Path, cwd: Path, payload: bytes | None) -> str:
-    layout = JobLayout(
-        job_id=job_id,
-        job_dir=job_dir,
-        cwd=cwd,
-        has_environment=bool(spec.execution.env),
-        is_array=spec.scheduling.array_spec is not None,
-    )
-    command = spec.argv if payload is None else payload_command(payload, job_dir / PAYLOAD)
+def _body(layout: JobLayout, spec: JobSpec, payload: bytes | None, backend: Backend) -> str:
+    command = spec.argv if payload is None else payload_command(payload, layout.job_dir / PAYLOAD)
     assert command is not None
-    return render_body(layout, command, target.backend.description)
+    return render_body(layout, command, backend.description)
 
 
 def _read_payload(spec: JobSpec) -> bytes | None:

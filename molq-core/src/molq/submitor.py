@@ -56,7 +56,6 @@ class Submitor:
     ) -> None:
         if not isinstance(cluster_name, str) or not cluster_name.strip() or not cluster_name.isprintable():
             raise ConfigError(f"cluster_name must be a printable name that is not empty, not {cluster_name!r}")
-        _refuse_retries(default_retry_policy)
         # Imported here, so that a program that only names Submitor starts fast.
         from molq.engine import Engine
         from molq.events import EventBus
@@ -65,6 +64,7 @@ class Submitor:
         self.cluster_name = cluster_name
         self.scheduler = scheduler
         self._defaults = defaults or SubmitorDefaults()
+        self._retry = default_retry_policy
         self._bus = event_bus or EventBus()
         self._engine = Engine(
             cluster_name,
@@ -176,6 +176,14 @@ class Submitor:
         """
         return self._store.job(job_id)
 
+    def get_latest(self, job_id: str) -> JobRecord:
+        """Return the record of a job's latest attempt as the store has it.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        return self._store.latest_attempt(job_id)
+
     def list(self, include_terminal: bool = False) -> builtins.list[JobRecord]:
         """Return the cluster's active jobs, oldest first; with ``include_terminal`` those that are over too."""
         return self._store.jobs(self.cluster_name, include_terminal=include_terminal)
@@ -188,6 +196,17 @@ class Submitor:
         """
         self._store.job(job_id)
         return self._store.transitions(job_id)
+
+    def get_retry_family(self, job_id: str) -> builtins.list[JobRecord]:
+        """Return all attempts of a job, the first one first.
+
+        Args:
+            job_id: any of the attempts.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        return self._store.family(job_id)
 
     def get_dependencies(self, job_id: str) -> builtins.list[JobDependency]:
         """Return the edges to the jobs that a job waits for.
@@ -204,8 +223,7 @@ class Submitor:
         Raises:
             JobNotFoundError: there is no such job.
         """
-        self._store.job(job_id)
-        return self._store.dependents(job_id)
+        return self._store.dependents(self._store.job(job_id).root_job_id)
 
     def get_dependency_preview(self, job_id: str) -> DependencyPreview:
         """Return a job's direct neighbours in the graph of dependencies, and how it stands with each edge.
@@ -213,14 +231,14 @@ class Submitor:
         Raises:
             JobNotFoundError: there is no such job.
         """
-        from molq.dependencies import preview
+        from molq.neighbours import dependency_preview
 
-        upstream = [(edge, self._store.job(edge.dependency_job_id)) for edge in self.get_dependencies(job_id)]
-        downstream = [(edge, self._store.job(edge.job_id)) for edge in self.get_dependents(job_id)]
-        return preview(self._store.job(job_id), upstream, downstream)
+        return dependency_preview(self._store, job_id)
 
     def watch(self, job_ids: Sequence[str] | None = None, timeout: float | None = None) -> builtins.list[JobRecord]:
         """Return the records of jobs when all of them are over, in the order of ``job_ids``.
+
+        A job that is tried again is over when its latest attempt is and no other is due; that one's record is returned.
 
         Args:
             job_ids: the jobs; by default all that are active in the cluster now.
@@ -234,12 +252,27 @@ class Submitor:
         for job_id in wanted:
             self._check_cluster(job_id)
         self._engine.wait(wanted, timeout)
-        return [self._store.job(job_id) for job_id in wanted]
+        return [self._store.latest_attempt(job_id) for job_id in wanted]
+
+    def retry(self, job_id: str) -> JobHandle:
+        """Try a job again that is over, however it ended, as a further attempt of its family.
+
+        It runs the bytes of the first attempt's script. Of an array, only the elements that did not succeed run again.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            SubmitError: it is not over.
+        """
+        from molq.job_handle import JobHandle
+
+        self._check_cluster(job_id)
+        self._engine.retry(job_id)
+        return JobHandle(self, self._store.job(job_id).root_job_id)
 
     def cancel(self, job_id: str) -> None:
-        """Ask the scheduler to end a job. Its state follows from what the scheduler then says.
+        """Ask the scheduler to end a job's latest attempt. Its state follows from what the scheduler then says.
 
-        A job that is over stays what it is.
+        A job that is over stays what it is. There is no further attempt after this.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -287,19 +320,10 @@ class Submitor:
         from molq.conditions import DEPENDENCY_CONDITIONS
         from molq.requests import build_spec
 
-        _refuse_retries(retry)
         upstreams = {condition: request.pop(condition, None) for condition in DEPENDENCY_CONDITIONS}
-        return build_spec(self._defaults, upstreams=upstreams, **request)
+        return build_spec(self._defaults, upstreams=upstreams, retry=retry or self._retry, **request)
 
     def _check_cluster(self, job_id: str) -> None:
         from molq.engine import check_cluster
 
         check_cluster(self._store.job(job_id), self.cluster_name, self.scheduler)
-
-
-def _refuse_retries(policy: RetryPolicy | None) -> None:
-    # Better refused than accepted and then never done.
-    if policy is not None and policy.max_attempts > 1:
-        raise ConfigError(
-            f"retries are not part of this version yet: max_attempts must be 1, not {policy.max_attempts}"
-        )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
+from molq.array_elements import ElementReport
 from molq.job_state import JobState
 
 
@@ -20,10 +23,15 @@ class TrackedJob:
         cancel_reason: why molq itself asked to cancel it; None if somebody else did.
         cancel_accepted_at: when the scheduler took the request to cancel it.
         time_limit: seconds that it may run, if it asked for a limit.
-        is_array: whether it is an array.
+        array_spec: the indices of an array; None for a job that is none.
+        max_attempts: how many attempts its family may have by itself.
+        claimed_at: when a process took it on itself to submit a job that had waited in molq.
     """
 
     job_id: str
+    root_job_id: str
+    attempt: int
+    previous_attempt_job_id: str | None
     cluster_name: str
     scheduler: str
     revision: int
@@ -47,7 +55,62 @@ class TrackedJob:
     cancel_reason: str | None = None
     cancel_accepted_at: float | None
     time_limit: int | None
-    is_array: bool
+    array_spec: str | None
+    max_attempts: int
+    not_before: float | None
+    claimed_at: float | None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is an array."""
+        return self.array_spec is not None
+
+    @property
+    def waits_in_molq(self) -> bool:
+        """Whether nobody has begun to submit it: its back-off goes on, or molq holds it back."""
+        return self.state is JobState.CREATED and self.not_before is not None and self.claimed_at is None
+
+
+@attrs.frozen(kw_only=True)
+class Family:
+    """All attempts of a job, seen as one job.
+
+    Attributes:
+        latest: the latest attempt, whose state is the family's.
+        started_at: when the first of the attempts that started did so.
+    """
+
+    latest: TrackedJob
+    started_at: float | None
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether another attempt may follow this one."""
+        return not self.latest.state.is_terminal and self.latest.attempt < self.latest.max_attempts
+
+
+@attrs.frozen(kw_only=True)
+class PlannedAttempt:
+    """The next attempt of a family, as it is recorded together with the end of the last one.
+
+    Fields that ``JobRecord`` and ``TrackedJob`` have too mean the same; the others are those of the last attempt.
+
+    Attributes:
+        request: what is asked for this time.
+        reason: why there is another attempt.
+    """
+
+    job_id: str
+    attempt: int
+    previous_attempt_job_id: str
+    job_dir: str
+    stdout_path: str
+    stderr_path: str
+    not_before: float
+    time_limit: int | None
+    array_spec: str | None
+    request: dict[str, Any] = attrs.field(hash=False)
+    reason: str
 
 
 @attrs.frozen(kw_only=True)
@@ -58,8 +121,12 @@ class Change:
         old: what was believed.
         new: what is to be believed.
         reason: what the step was learned from; kept with the transition if the state changes.
+        elements: the elements of an array, if what is believed of them changes too.
+        next_attempt: the attempt that follows the end of the job, if one does.
     """
 
     old: TrackedJob
     new: TrackedJob
     reason: str
+    elements: tuple[ElementReport, ...] | None = None
+    next_attempt: PlannedAttempt | None = None

@@ -37,7 +37,7 @@ class Waiter:
     monotonic: Callable[[], float] = time.monotonic
 
     def wait(self, job_ids: Sequence[str], timeout: float | None) -> None:
-        """Return when all the jobs are over.
+        """Return when all the jobs are over, with all of their attempts.
 
         Raises:
             MolqTimeoutError: after ``timeout`` seconds some are still active.
@@ -69,19 +69,29 @@ class Waiter:
 
     def _step(self, pending: Sequence[str]) -> tuple[list[str], float]:
         """Learn what can be learned now; return the jobs that are over, and how long the look at the files took."""
-        looked = self.monotonic()
-        in_a_hurry = self.poller.look(self.poller.store.tracked_jobs(pending))
+        store, looked = self.poller.store, self.monotonic()
+        latest = store.latest_attempts(pending)
+        in_a_hurry = self.poller.look(store.tracked_jobs(set(latest.values())))
         look_took = self.monotonic() - looked
         if self.poller.poll_is_due(in_a_hurry=in_a_hurry):
             self.poller.poll_quietly()
         self.on_step()
-        states = self.poller.store.states(pending)
+        # Asked anew: an attempt that has just failed may be followed by another.
+        latest = store.latest_attempts(pending)
+        states = store.states(set(latest.values()))
         # A row that is gone was cleaned up, which only happens to jobs that are over.
-        return [job_id for job_id in pending if job_id not in states or states[job_id].is_terminal], look_took
+        ended = [i for i in pending if latest.get(i) not in states or states[latest[i]].is_terminal]
+        return ended, look_took
 
     def _too_late(self, pending: Sequence[str], timeout: float) -> MolqTimeoutError:
-        states: dict[str, JobState] = self.poller.store.states(pending)
-        active = {job_id: state for job_id, state in states.items() if not state.is_terminal}
+        store = self.poller.store
+        latest = store.latest_attempts(pending)
+        states: dict[str, JobState] = store.states(set(latest.values()))
+        active = {
+            job_id: states[attempt]
+            for job_id, attempt in latest.items()
+            if attempt in states and not states[attempt].is_terminal
+        }
         shown = ", ".join(f"{job_id} ({state.value})" for job_id, state in list(active.items())[:5])
         more = f" and {len(active) - 5} more" if len(active) > 5 else ""
         return MolqTimeoutError(

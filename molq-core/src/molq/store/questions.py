@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable
 from typing import Any
 
+from molq.array_elements import ElementReport
 from molq.errors import JobNotFoundError, StoreError
 from molq.job_state import JobState
 from molq.records import JobDependency, JobRecord, StatusTransition
 from molq.store import rows
 from molq.store.connection import Connection
-from molq.tracking import TrackedJob
+from molq.tracking import Family, TrackedJob
 
 # The same text as in the index jobs_open: SQLite takes a partial index only for a condition that it recognises.
 OPEN = "state IN ('created', 'submitted', 'queued', 'running', 'lost')"
 ENDED = "state IN ('succeeded', 'failed', 'cancelled', 'timed_out', 'lost')"
 ACTIVE = f"{OPEN} AND state != 'lost'"
+# The same text as in the index jobs_waiting_in_molq, as above.
+WAITS_IN_MOLQ = "state = 'created' AND not_before IS NOT NULL AND claimed_at IS NULL"
+
+_LATEST = """
+coalesce(
+    (SELECT later.job_id FROM jobs later WHERE later.root_job_id = {job}.root_job_id AND later.attempt > 1
+     ORDER BY later.attempt DESC LIMIT 1),
+    {job}.root_job_id
+)
+"""
 
 LOST_SECONDS = 7 * 86_400.0
 """How long molq looks whether a lost job turns up again."""
@@ -109,28 +121,118 @@ class Questions:
         return list(rows.tracked_jobs(found))
 
     def open_jobs(self, cluster_name: str, scheduler: str, now: float) -> list[TrackedJob]:
-        """Return a cluster's jobs that evidence may still change: active ones and those lost of late."""
+        """Return a cluster's jobs that evidence may still change: active ones and those lost of late.
+
+        Those that wait in molq are left out, since no evidence can be about them.
+        """
         found = self._connection.ask(
             f"SELECT {rows.TRACKED_COLUMNS} FROM jobs INDEXED BY jobs_open "
-            f"WHERE {OPEN} AND cluster_name = ? AND scheduler = ? "
+            f"WHERE {OPEN} AND NOT ({WAITS_IN_MOLQ}) AND cluster_name = ? AND scheduler = ? "
             "AND (state != 'lost' OR finished_at IS NULL OR finished_at > ?) ORDER BY number",
             (cluster_name, scheduler, now - LOST_SECONDS),
         )
         return list(rows.tracked_jobs(found))
 
-    def ended_upstreams(self, cluster_name: str, scheduler: str) -> list[tuple[JobDependency, JobState, float | None]]:
-        """Return the edges from jobs that wait to jobs that are over, with the latter's state and time of start."""
+    def family(self, job_id: str) -> list[JobRecord]:
+        """Return all attempts of a job, the first one first.
+
+        Args:
+            job_id: any of the attempts.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        root = rows.as_column(self.job(job_id).root_job_id)
         found = self._connection.ask(
-            "SELECT edge.job_id, dependency_job_id, dependency_type, scheduler_dependency, upstream.state, "
-            "upstream.started_at FROM jobs waiting INDEXED BY jobs_open "
+            f"SELECT {rows.RECORD_COLUMNS} FROM jobs WHERE job_id = ? "
+            f"UNION ALL SELECT * FROM (SELECT {rows.RECORD_COLUMNS} FROM jobs "
+            "WHERE root_job_id = ? AND attempt > 1 ORDER BY attempt)",
+            (root, root),
+        )
+        return list(rows.records(found))
+
+    def latest_attempts(self, job_ids: Iterable[str]) -> dict[str, str]:
+        """Return the latest attempt's id for each of some jobs, without those that are not there."""
+        found = self._connection.ask(
+            f"SELECT job_id, CASE WHEN max_attempts = 1 AND retry_group_id IS NULL THEN job_id "
+            f"ELSE {_LATEST.format(job='jobs')} END FROM jobs WHERE job_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(job_ids)),),
+        )
+        return dict(found)
+
+    def latest_attempt(self, job_id: str) -> JobRecord:
+        """Return the latest attempt of a job.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        return self.job(self.latest_attempts([job_id]).get(job_id, job_id))
+
+    def families(self, job_ids: Iterable[str]) -> dict[str, Family]:
+        """Return the families of some jobs, by the ids given, without those that are not there."""
+        latest = self.latest_attempts(job_ids)
+        tracked = {job.job_id: job for job in self.tracked_jobs(set(latest.values()))}
+        roots = sorted({job.root_job_id for job in tracked.values() if job.attempt > 1})
+        starts: dict[str, float] = dict(
+            self._connection.ask(
+                "SELECT root.value, (SELECT min(started_at) FROM jobs WHERE job_id = root.value "
+                "OR (root_job_id = root.value AND attempt > 1)) FROM json_each(?) root",
+                (json.dumps(roots),),
+            )
+        )
+        return {
+            job_id: Family(
+                latest=tracked[attempt],
+                started_at=starts.get(tracked[attempt].root_job_id, tracked[attempt].started_at),
+            )
+            for job_id, attempt in latest.items()
+            if attempt in tracked
+        }
+
+    def waiting_in_molq(self, cluster_name: str, scheduler: str, now: float) -> list[TrackedJob]:
+        """Return the jobs of a cluster that nobody has begun to submit and whose time has come, oldest first."""
+        found = self._connection.ask(
+            f"SELECT {rows.TRACKED_COLUMNS} FROM jobs INDEXED BY jobs_waiting_in_molq "
+            f"WHERE {WAITS_IN_MOLQ} AND cluster_name = ? AND scheduler = ? AND not_before <= ? "
+            "ORDER BY not_before, number",
+            (cluster_name, scheduler, now),
+        )
+        return list(rows.tracked_jobs(found))
+
+    def next_due_after(self, cluster_name: str, scheduler: str, now: float) -> float | None:
+        """Return when the next of the jobs that wait in molq is due, of those that are not yet; None without any."""
+        found = self._connection.ask(
+            "SELECT min(not_before) FROM jobs INDEXED BY jobs_waiting_in_molq "
+            f"WHERE {WAITS_IN_MOLQ} AND cluster_name = ? AND scheduler = ? AND not_before > ?",
+            (cluster_name, scheduler, now),
+        )
+        due: float | None = found[0][0]
+        return due
+
+    def elements(self, job_ids: Iterable[str]) -> dict[str, tuple[ElementReport, ...]]:
+        """Return the elements of some arrays, as far as they are known, by the index."""
+        found = self._connection.ask(
+            f"SELECT job_id, {rows.ELEMENT_COLUMNS} FROM elements "
+            "WHERE job_id IN (SELECT value FROM json_each(?)) ORDER BY job_id",
+            (json.dumps(list(job_ids)),),
+        )
+        return {
+            job_id: tuple(sorted(rows.elements(group), key=lambda element: element.index))
+            for job_id, group in itertools.groupby(found, key=lambda row: row[0])
+        }
+
+    def waiting_edges(self, cluster_name: str, scheduler: str) -> list[JobDependency]:
+        """Return the edges of the jobs that wait, whether in the scheduler or in molq, and are not to be cancelled."""
+        found = self._connection.ask(
+            "SELECT edge.job_id, dependency_job_id, dependency_type, scheduler_dependency "
+            "FROM jobs waiting INDEXED BY jobs_open "
             "CROSS JOIN dependencies edge ON edge.job_id = waiting.job_id "
-            "CROSS JOIN jobs upstream ON upstream.job_id = edge.dependency_job_id "
-            f"WHERE waiting.{OPEN} AND waiting.state IN ('submitted', 'queued') AND waiting.cluster_name = ? "
-            "AND waiting.scheduler = ? AND waiting.cancel_requested_at IS NULL "
-            f"AND upstream.{ENDED} ORDER BY waiting.number",
+            f"WHERE waiting.{OPEN} AND waiting.state IN ('created', 'submitted', 'queued') "
+            "AND waiting.cluster_name = ? AND waiting.scheduler = ? AND waiting.cancel_requested_at IS NULL "
+            "ORDER BY waiting.number",
             (cluster_name, scheduler),
         )
-        return [(edge, JobState(row[-2]), row[-1]) for row in found for edge in rows.dependencies([row[:-2]])]
+        return list(rows.dependencies(found))
 
     def states(self, job_ids: Iterable[str]) -> dict[str, JobState]:
         """Return the states of some jobs, without those that are not there."""
@@ -142,10 +244,13 @@ class Questions:
         )
 
     def newest_submission(self, cluster_name: str, scheduler: str) -> float | None:
-        """Return when the youngest active job of a cluster was recorded; None if no job is active."""
+        """Return when the youngest active job of a cluster was recorded; None if no job is active.
+
+        Jobs that wait in molq do not count: the scheduler knows nothing of them.
+        """
         found = self._connection.ask(
-            f"SELECT created_at FROM jobs INDEXED BY jobs_open WHERE {ACTIVE} "
-            "AND cluster_name = ? AND scheduler = ? ORDER BY number DESC LIMIT 1",
+            f"SELECT coalesce(claimed_at, created_at) FROM jobs INDEXED BY jobs_open WHERE {ACTIVE} "
+            f"AND NOT ({WAITS_IN_MOLQ}) AND cluster_name = ? AND scheduler = ? ORDER BY number DESC LIMIT 1",
             (cluster_name, scheduler),
         )
         return float(found[0][0]) if found else None

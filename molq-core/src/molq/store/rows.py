@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from molq.array_elements import ElementReport
+from molq.array_indices import expand_indices, format_indices
 from molq.job_state import JobState
 from molq.records import JobDependency, JobRecord, StatusTransition
 from molq.store.log import warn
@@ -17,10 +19,14 @@ from molq.tracking import TrackedJob
 RECORD_FIELDS = tuple(field.name for field in attrs.fields(JobRecord))
 TRACKED_FIELDS = tuple(field.name for field in attrs.fields(TrackedJob))
 _CONSTANT_FIELDS = frozenset(
-    {"job_id", "cluster_name", "scheduler", "revision", "job_dir", "created_at", "time_limit", "is_array"}
+    {
+        *("job_id", "root_job_id", "attempt", "previous_attempt_job_id", "cluster_name", "scheduler", "revision"),
+        *("job_dir", "created_at", "time_limit", "array_spec", "max_attempts"),
+    }
 )
 CHANGING_FIELDS = tuple(name for name in TRACKED_FIELDS if name not in _CONSTANT_FIELDS)
 
+ELEMENT_COLUMNS = "indices, native_state, state, exit_code, signal, cause"
 RECORD_COLUMNS = ", ".join(RECORD_FIELDS)
 TRACKED_COLUMNS = ", ".join(TRACKED_FIELDS)
 
@@ -37,7 +43,6 @@ _TYPES: dict[str, frozenset[type]] = {
     "int | None": frozenset({int}) | _NOTHING,
     "float": _NUMBER,
     "float | None": _NUMBER | _NOTHING,
-    "bool": frozenset({int}),
     "JobState": frozenset({str}),
     "dict[str, str]": frozenset({str}),
 }
@@ -66,11 +71,10 @@ def as_column(value: Any) -> Any:
     return value
 
 
-def newly_tracked(record: JobRecord, *, time_limit: int | None, is_array: bool) -> TrackedJob:
-    """Return what reconciliation would read of a job whose row was just added."""
+def newly_tracked(record: JobRecord, columns: Mapping[str, Any]) -> TrackedJob:
+    """Return what reconciliation would read of a job whose row was just added with some more ``columns``."""
     fields: dict[str, Any] = {name: getattr(record, name, None) for name in TRACKED_FIELDS}
-    fields |= {"revision": 0, "restarts": 0, "missed_polls": 0, "time_limit": time_limit, "is_array": is_array}
-    return TrackedJob(**fields)
+    return TrackedJob(**{**fields, "revision": 0, "restarts": 0, "missed_polls": 0, **columns})
 
 
 def records(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobRecord]:
@@ -92,7 +96,6 @@ def tracked_jobs(rows: Iterable[tuple[Any, ...]]) -> Iterator[TrackedJob]:
     for row in rows:
         fields = _fields(TRACKED_FIELDS, row)
         if fields is not None:
-            fields["is_array"] = bool(fields["is_array"])
             yield TrackedJob(**fields)
 
 
@@ -122,6 +125,30 @@ def dependencies(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobDependency]:
     """Return the edges in rows of (job_id, dependency_job_id, dependency_type, scheduler_dependency)."""
     for row in rows:
         yield JobDependency(*row)
+
+
+def elements(rows: Iterable[tuple[Any, ...]]) -> Iterator[ElementReport]:
+    """Return the elements in rows of (job_id, ``ELEMENT_COLUMNS``); an unreadable one is logged and left out."""
+    for job_id, spec, native_state, state, exit_code, signal, cause in rows:
+        try:
+            known = None if state is None else JobState(state)
+            indices = expand_indices(_as_text(spec))
+        except (ValueError, AttributeError):
+            warn("the elements %r of job %r cannot be read", spec, job_id)
+            continue
+        for index in indices:
+            yield ElementReport(
+                index=index, native_state=native_state, state=known, exit_code=exit_code, signal=signal, cause=cause
+            )
+
+
+def element_rows(job_id: str, found: Sequence[ElementReport]) -> list[tuple[Any, ...]]:
+    """Return elements as rows of (job_id, ``ELEMENT_COLUMNS``): those that are alike are one."""
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for e in found:
+        facts = (e.native_state, None if e.state is None else e.state.value, e.exit_code, e.signal, e.cause)
+        alike.setdefault(facts, []).append(e.index)
+    return [(job_id, format_indices(indices), *facts) for facts, indices in alike.items()]
 
 
 def changed_columns(old: TrackedJob, new: TrackedJob) -> dict[str, Any]:

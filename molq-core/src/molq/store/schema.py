@@ -106,7 +106,37 @@ _VERSION_1 = (
     """,
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1,)
+# The column is_array of version 1 is not used any more: SQLite before 3.35 cannot drop it.
+_VERSION_2 = (
+    "ALTER TABLE jobs ADD COLUMN array_spec TEXT",
+    "ALTER TABLE jobs ADD COLUMN max_attempts INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE jobs ADD COLUMN claimed_at REAL",
+    """
+    UPDATE jobs SET array_spec = (
+        SELECT json_extract(request, '$.scheduling.array_spec') FROM requests WHERE requests.job_id = jobs.job_id
+    ) WHERE is_array
+    """,
+    "DROP INDEX jobs_by_family",
+    "CREATE UNIQUE INDEX jobs_by_family ON jobs (root_job_id, attempt) WHERE attempt > 1",
+    """
+    CREATE INDEX jobs_waiting_in_molq ON jobs (cluster_name, scheduler, not_before)
+    WHERE state = 'created' AND not_before IS NOT NULL AND claimed_at IS NULL
+    """,
+    """
+    CREATE TABLE elements (
+        job_id TEXT NOT NULL REFERENCES jobs (job_id) ON DELETE CASCADE,
+        indices TEXT NOT NULL,
+        native_state TEXT NOT NULL,
+        state TEXT,
+        exit_code INTEGER,
+        signal INTEGER,
+        cause TEXT,
+        PRIMARY KEY (job_id, indices)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
 """The statements that lead from version ``i`` to version ``i + 1``. Published ones are never changed."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +16,7 @@ from molq.backend import (
     BackendDescription,
     CancelReceipt,
     CompiledDependencies,
+    ElementReport,
     FoundJob,
     JobReport,
     JobState,
@@ -28,6 +29,7 @@ from molq.backend import (
     SubmitUnconfirmed,
     UpstreamJob,
     hookimpl,
+    roll_up,
 )
 from molq.job_script import CLAIM, EXIT, START
 from molq.loaded_backend import Backend
@@ -51,6 +53,7 @@ class MemoryScheduler:
 
     Attributes:
         polls: how many times it was asked about jobs.
+        updates: the jobs that it was told to wait for something else, each with the expression, in order.
         cancels: the ids that it was asked to cancel, in order.
         is_down: whether every question fails.
         fault: what every question raises, as a faulty backend would.
@@ -64,6 +67,7 @@ class MemoryScheduler:
 
     def __init__(self) -> None:
         self.polls = 0
+        self.updates: list[tuple[str, str]] = []
         self.cancels: list[str] = []
         self.is_down = False
         self.fault: Exception | None = None
@@ -111,6 +115,15 @@ class MemoryScheduler:
             **facts,  # type: ignore[arg-type]
         )
 
+    def list_elements(self, scheduler_job_id: str, states: Mapping[int, JobState], **facts: object) -> None:
+        """From now on list an array's elements so; ``facts`` are fields of ``ElementReport`` for each of them."""
+        elements = tuple(
+            ElementReport(index=index, native_state=state.name, state=state, **facts)  # type: ignore[arg-type]  # as below
+            for index, state in states.items()
+        )
+        whole = attrs.asdict(roll_up(elements), filter=lambda field, _: field.name not in ("state", "native_state"))
+        self.say(scheduler_job_id, roll_up(elements).state, elements=elements, **whole)
+
     def forget(self, scheduler_job_id: str) -> None:
         """Know a job no more."""
         del self._jobs[scheduler_job_id]
@@ -127,10 +140,12 @@ class MemoryScheduler:
         (folder / EXIT).unlink(missing_ok=True)
         _write(folder / START, f"{scheduler_job_id} 4242 node1 {restarts}\n", at)
 
-    def write_exit(self, scheduler_job_id: str, code: int, reason: str = "", *, at: float | None = None) -> None:
-        """Leave the file that a job's script leaves when its command ends."""
+    def write_exit(
+        self, scheduler_job_id: str, code: int, reason: str = "", *, at: float | None = None, element: int | None = None
+    ) -> None:
+        """Leave the file that the script of a job, or of an array's element, leaves when its command ends."""
         folder = self._jobs[scheduler_job_id].request.job_dir
-        _write(folder / EXIT, f"{code} {reason}".strip() + "\n", at)
+        _write(folder / (EXIT if element is None else f"{EXIT}.{element}"), f"{code} {reason}".strip() + "\n", at)
 
     def take(self, request: AnyRequest) -> str:
         """Have a new job in the queue, and return its id."""
@@ -200,6 +215,7 @@ class MemoryScheduler:
                 options_class=MemoryOptions,
                 unsupported=frozenset({"qos"}),
                 job_id_variable="MEMORY_ID",
+                array_index_variable="MEMORY_INDEX",
                 restart_count_variable="MEMORY_RESTARTS",
             )
 
@@ -227,6 +243,12 @@ class MemoryScheduler:
         def molq_compile_dependencies(upstreams: tuple[UpstreamJob, ...]) -> CompiledDependencies:
             edges = tuple(f"{upstream.condition}:{upstream.scheduler_job_id}" for upstream in upstreams)
             return CompiledDependencies(expression=",".join(edges), edges=edges)
+
+        @hookimpl
+        def molq_update_dependencies(job: SubmittedJob, expression: str) -> bool:
+            scheduler._check_up()
+            scheduler.updates.append((job.scheduler_job_id, expression))
+            return True
 
         return {name: value for name, value in locals().items() if name.startswith("molq_")}
 

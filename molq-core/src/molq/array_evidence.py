@@ -1,0 +1,133 @@
+"""Put together what is known of an array's elements: what the scheduler lists, what they wrote, what was known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from molq.array_elements import ElementReport
+from molq.array_indices import are_indices, expand_indices
+from molq.backend import JobReport
+from molq.endings import cause_of, signal_in
+from molq.job_folder import ExitFile, JobFolder
+from molq.job_state import JobState
+from molq.tracking import TrackedJob
+
+_BY_FILE = "exit file"
+"""The word for an element's state that only its own file tells."""
+
+
+@attrs.frozen(kw_only=True)
+class ArrayEvidence:
+    """What is known of an array's elements at one moment.
+
+    Attributes:
+        elements: those of which something is known, by their index.
+        missing: the indices of those that are not over and of which nothing is known now.
+        known_before: what the store has.
+        started_at: when the first element started.
+        ended_at: when the last element that has ended so far did so.
+    """
+
+    elements: tuple[ElementReport, ...]
+    missing: frozenset[int]
+    known_before: tuple[ElementReport, ...]
+    started_at: float | None
+    ended_at: float | None
+
+
+def gather(job: TrackedJob, report: JobReport | None, known: Sequence[ElementReport]) -> ArrayEvidence:
+    """Return what is known of the elements of an array.
+
+    An exit file that says 0 is a success, whatever else is said. What the scheduler says of an element comes next;
+    but success never hides an exit file that is not 0. Of elements that it does not list, the exit file tells, or
+    what was known of their end before.
+
+    Args:
+        job: the array.
+        report: what the scheduler says of it now, if it does.
+        known: what the store has of its elements.
+    """
+    assert job.array_spec is not None
+    folder = JobFolder(Path(job.job_dir))
+    files = folder.read_elements()
+    listed = {element.index: element for element in report.elements} if report is not None else {}
+    # That an element is lost was no evidence.
+    before = {element.index: element for element in known if element.state is not JobState.LOST}
+    elements, missing, ends = [], set(), []
+    # The indices of a row that somebody has edited may be none; then those that are known must do.
+    indices = expand_indices(job.array_spec) if are_indices(job.array_spec) else sorted({*listed, *before})
+    for index in indices:
+        exit_file = None
+        if index in files.ended and not _is_settled(before.get(index), listed.get(index)):
+            exit_file = folder.read_exit(index)
+            if exit_file is not None:
+                ends.append(exit_file.at)
+        element = _judge(index, listed.get(index), before.get(index), exit_file)
+        if element is None:
+            missing.add(index)
+        else:
+            elements.append(element)
+    return ArrayEvidence(
+        elements=tuple(elements),
+        missing=frozenset(missing),
+        known_before=tuple(known),
+        started_at=_first_start(job, folder, files.started),
+        ended_at=max(ends, default=None),
+    )
+
+
+def _judge(
+    index: int, listed: ElementReport | None, before: ElementReport | None, exit_file: ExitFile | None
+) -> ElementReport | None:
+    if exit_file is not None and exit_file.code == 0:
+        word = listed.native_state if listed is not None else _BY_FILE
+        return ElementReport(index=index, native_state=word, state=JobState.SUCCEEDED, exit_code=0)
+    if listed is not None and before is not None and _is_settled(before, listed):
+        return before
+    if listed is not None:
+        return listed if exit_file is None else _corrected(listed, exit_file)
+    if before is not None and _is_over(before):
+        return before
+    return None if exit_file is None else _failed(index, _BY_FILE, exit_file)
+
+
+def _corrected(listed: ElementReport, exit_file: ExitFile) -> ElementReport:
+    """Return what the scheduler says of an element that did not end with 0, with the exit code that it wrote."""
+    if not _is_over(listed):
+        return listed
+    if listed.state is JobState.SUCCEEDED:
+        return _failed(listed.index, listed.native_state, exit_file)
+    signal = listed.signal if listed.signal is not None else signal_in(exit_file.code)
+    return attrs.evolve(listed, exit_code=exit_file.code, signal=signal)
+
+
+def _failed(index: int, word: str, exit_file: ExitFile) -> ElementReport:
+    signal = signal_in(exit_file.code)
+    return ElementReport(
+        index=index,
+        native_state=word,
+        state=JobState.FAILED,
+        exit_code=exit_file.code,
+        signal=signal,
+        cause=cause_of(JobState.FAILED, signal),
+    )
+
+
+def _is_settled(before: ElementReport | None, listed: ElementReport | None) -> bool:
+    """Tell whether the end of an element is known, and the scheduler does not say that it is active again."""
+    return before is not None and _is_over(before) and (listed is None or _is_over(listed))
+
+
+def _is_over(element: ElementReport) -> bool:
+    return element.state is not None and element.state.is_terminal
+
+
+def _first_start(job: TrackedJob, folder: JobFolder, started: frozenset[int]) -> float | None:
+    if job.started_at is not None or not started:
+        return job.started_at
+    # The elements start in about this order; one file is read and not a thousand.
+    start = folder.read_start(min(started))
+    return None if start is None else start.at

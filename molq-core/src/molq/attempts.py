@@ -1,0 +1,73 @@
+"""Write down what was learned of jobs, and with each end the attempt that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from molq.job_ids import new_job_id
+from molq.policies import RetryPolicy
+from molq.retries import may_be_retried, plan_attempt, wants_retry
+from molq.snapshots import restore_policy
+from molq.store import JobStore, Lease
+from molq.tracking import Change
+
+
+def write_changes(store: JobStore, changes: Sequence[Change], now: float, lease: Lease | None = None) -> list[Change]:
+    """Write the changes that are still true, each with the attempt that follows it, and return those.
+
+    A job that ends and its next attempt are one transaction, so that no process can die in between.
+
+    Args:
+        store: where jobs are recorded.
+        changes: what was learned.
+        now: seconds since the epoch.
+        lease: if given, the right under which it was learned, which must still hold.
+    """
+    return store.apply([_followed_up(store, change, now) for change in changes], now, lease)
+
+
+def _followed_up(store: JobStore, change: Change, now: float) -> Change:
+    ended = change.new
+    if change.old.state == ended.state or not may_be_retried(ended):
+        return change
+    request = store.request(ended.job_id)
+    policy = restore_policy(request)
+    if not wants_retry(policy, ended):
+        return change
+    wait = policy.backoff.seconds_before(ended.attempt + 1)
+    attempt = plan_attempt(
+        store.job(ended.job_id),
+        ended,
+        request,
+        change.elements or store.elements([ended.job_id]).get(ended.job_id, ()),
+        policy,
+        job_id=new_job_id(),
+        not_before=now + wait,
+        reason=f"attempt {ended.attempt + 1} of {policy.max_attempts}, since attempt {ended.attempt} "
+        f"{_how_it_ended(change)}; due {wait:g} s later",
+    )
+    return attrs.evolve(change, next_attempt=attempt)
+
+
+def _how_it_ended(change: Change) -> str:
+    ended = change.new
+    return f"is {ended.state.value}" + (f" ({ended.failure_reason})" if ended.failure_reason else "")
+
+
+def plan_by_hand(store: JobStore, job_id: str, now: float) -> bool:
+    """Record a further attempt of a family that is over, because somebody asked for it; False if it is not over."""
+    last = store.latest_attempt(job_id)
+    ended = store.tracked_job(last.job_id)
+    attempt = plan_attempt(
+        last,
+        ended,
+        store.request(last.job_id),
+        store.elements([last.job_id]).get(last.job_id, ()),
+        RetryPolicy(),
+        job_id=new_job_id(),
+        not_before=now,
+        reason=f"attempt {last.attempt + 1}, since somebody asked for it",
+    )
+    return store.add_attempt(attempt, now)

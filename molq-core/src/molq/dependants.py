@@ -1,0 +1,91 @@
+"""Look after jobs that wait for others: end those that never can run, point the others to the latest attempts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from molq.backend import SchedulerError
+from molq.dependencies import PENDING, SATISFIED, compile_pending, relation_of, why_held, why_stranded
+from molq.errors import BackendError
+from molq.job_spec import DependencyRef
+from molq.polling import Poller, as_submitted
+from molq.records import JobDependency
+from molq.tracking import Family, TrackedJob
+
+_log = logging.getLogger("molq")
+
+
+@attrs.frozen(kw_only=True)
+class LookedAfter:
+    """What came of it.
+
+    Attributes:
+        are_cancelled: whether the end of some jobs was asked for, which the next poll carries out.
+        is_complete: whether the scheduler could be told all that it has to know.
+    """
+
+    are_cancelled: bool
+    is_complete: bool
+
+
+def look_after_dependants(poller: Poller) -> LookedAfter:
+    """Judge the edges of all jobs of the cluster that wait."""
+    store = poller.store
+    by_job: dict[str, list[JobDependency]] = {}
+    for edge in store.waiting_edges(poller.cluster_name, poller.scheduler):
+        by_job.setdefault(edge.job_id, []).append(edge)
+    if not by_job:
+        return LookedAfter(are_cancelled=False, is_complete=True)
+    families = store.families({edge.dependency_job_id for edges in by_job.values() for edge in edges})
+    stranded = {job_id: reason for job_id, edges in by_job.items() if (reason := _stranded(edges, families))}
+    for job_id, reason in stranded.items():
+        store.request_cancel(job_id, poller.clock(), reason)
+    is_complete = True
+    others = [job_id for job_id in by_job if job_id not in stranded]
+    for job in store.tracked_jobs(others):
+        if job.scheduler_job_id is not None and not _is_up_to_date(poller, job, by_job[job.job_id], families):
+            is_complete = False
+    return LookedAfter(are_cancelled=bool(stranded), is_complete=is_complete)
+
+
+def _stranded(edges: Iterable[JobDependency], families: Mapping[str, Family]) -> str | None:
+    reasons = (
+        why_stranded(edge, families[edge.dependency_job_id]) for edge in edges if edge.dependency_job_id in families
+    )
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _is_up_to_date(
+    poller: Poller, job: TrackedJob, edges: Sequence[JobDependency], families: Mapping[str, Family]
+) -> bool:
+    """Have the scheduler wait for the right attempts; tell whether it could be told."""
+    known = [edge for edge in edges if edge.dependency_job_id in families]
+    pending = [e for e in known if relation_of(e.dependency_type, families[e.dependency_job_id]) == PENDING]
+    if any(why_held(e.dependency_type, families[e.dependency_job_id], poller.backend) for e in pending):
+        # The next attempt is not there yet, or the scheduler has the edge already and judges it as it can.
+        return True
+    refs = [DependencyRef(e.dependency_job_id, e.dependency_type) for e in pending]
+    try:
+        compiled = compile_pending([(ref, families[ref.job_id]) for ref in refs], poller.backend)
+        words = dict(zip(pending, compiled.edges, strict=True))
+        outdated = [e for e in pending if e.scheduler_dependency != words[e]]
+        # Some schedulers never release what waits for a job that was cancelled before it started.
+        never_started = [e for e in known if e.scheduler_dependency and _is_satisfied_unstarted(e, families)]
+        if not outdated and not never_started:
+            return True
+        if poller.backend.implements("molq_update_dependencies"):
+            poller.backend.update_dependencies(as_submitted(job), compiled.expression, poller.options, poller.commands)
+    except (SchedulerError, BackendError) as error:
+        _log.warning("job %s could not be pointed to what it waits for, which is tried again: %s", job.job_id, error)
+        return False
+    now_known = [attrs.evolve(e, scheduler_dependency=words[e]) for e in outdated]
+    poller.store.set_edges([*now_known, *(attrs.evolve(e, scheduler_dependency=None) for e in never_started)])
+    return True
+
+
+def _is_satisfied_unstarted(edge: JobDependency, families: Mapping[str, Family]) -> bool:
+    upstream = families[edge.dependency_job_id]
+    return upstream.started_at is None and relation_of(edge.dependency_type, upstream) == SATISFIED

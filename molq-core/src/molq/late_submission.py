@@ -1,0 +1,113 @@
+"""Submit a job that has waited in molq: for a back-off to be over, or for others to end."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from molq.backend import SchedulerError
+from molq.errors import BackendError, ConfigError, JobNotFoundError, ScriptError, SubmitError
+from molq.job_folder import JobFolder, JobPlace
+from molq.job_script import ENVIRONMENT, PAYLOAD
+from molq.snapshots import restore_options, restore_spec
+from molq.submission import AGAIN_SECONDS, Submitter, edges_of, write_parts
+from molq.submission_plan import SubmissionPlan, plan_submission
+from molq.tracking import Change, TrackedJob
+
+
+def submit_waiting(submitter: Submitter, job: TrackedJob) -> None:
+    """Submit a job that waits in molq, unless something holds it there, or another process is at it.
+
+    What goes wrong is recorded with the job.
+
+    Raises:
+        StoreError: something could not be recorded.
+    """
+    try:
+        own_submitter, plan = _planned(submitter, job)
+    except (BackendError, SchedulerError) as error:
+        postpone(submitter, job, f"could not be submitted yet: {error}")
+    except (ConfigError, ScriptError, SubmitError, JobNotFoundError) as error:
+        if _is_visible_here(submitter, job):
+            submitter.record_refusal(job, error)
+        else:
+            postpone(submitter, job, f"could not be submitted from this machine: {error}")
+    else:
+        if plan.awaited.held is not None:
+            _go_on_waiting(submitter, job, plan.awaited.held)
+        else:
+            _submit(own_submitter, job, plan)
+
+
+def postpone(submitter: Submitter, job: TrackedJob, reason: str) -> None:
+    """Let a job wait in molq a little longer, for this reason."""
+    now = submitter.clock()
+    new = attrs.evolve(job, not_before=now + AGAIN_SECONDS, reason=reason)
+    submitter.store.apply([Change(old=job, new=new, reason="")], now)
+
+
+def _planned(submitter: Submitter, job: TrackedJob) -> tuple[Submitter, SubmissionPlan]:
+    """Return how a job is submitted: as it was asked for, by the bytes of the first attempt's script."""
+    store = submitter.store
+    record, request = store.job(job.job_id), store.request(job.job_id)
+    source = Path(store.job(record.root_job_id).job_dir)
+    spec = restore_spec(request, record, source / PAYLOAD)
+    options = restore_options(request, submitter.target.backend.description.options_class)
+    target = attrs.evolve(submitter.target, options=options)
+    plan = plan_submission(
+        target,
+        spec,
+        job.job_id,
+        submitter.upstreams(spec),
+        place=JobPlace.of(job.job_dir),
+        environment=_environment(source) if request.get("execution", {}).get("env_names") else None,
+    )
+    return attrs.evolve(submitter, target=target), plan
+
+
+def _environment(source: Path) -> bytes:
+    path = source / ENVIRONMENT
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ScriptError(f"cannot read the job's variables in {str(path)!r}: {error.strerror}", path=path) from error
+
+
+def _submit(submitter: Submitter, job: TrackedJob, plan: SubmissionPlan) -> None:
+    now = submitter.clock()
+    try:
+        folder = JobFolder.reopen(plan.place, job.job_id, now)
+        with folder.submit_lock(wait=False) as lock:
+            # The lock comes first: who sees the claim then sees too whether its maker still lives.
+            claimed = submitter.store.claim(job, now)
+            if claimed is None:
+                return
+            try:
+                folder.forget_submission()
+                write_parts(folder, plan, replace=True)
+            except (ScriptError, OSError) as error:
+                submitter.put_back(claimed, f"could not be submitted yet: {error}")
+                return
+            # What is satisfied is told once, by the edges of the first attempt.
+            edges = edges_of(plan)
+            submitter.store.set_edges(e for e in edges if e.scheduler_dependency is not None or job.attempt == 1)
+            with suppress(SubmitError):  # it is recorded
+                submitter.send(folder, lock, claimed, plan)
+    except BlockingIOError:
+        return  # another process is at it
+    except ScriptError as error:
+        postpone(submitter, job, f"could not be submitted yet: {error}")
+
+
+def _is_visible_here(submitter: Submitter, job: TrackedJob) -> bool:
+    """Tell whether this machine sees the files that the job was to run with, if they are there at all."""
+    return Path(submitter.store.job(job.job_id).cwd).is_dir()
+
+
+def _go_on_waiting(submitter: Submitter, job: TrackedJob, reason: str) -> None:
+    if job.reason != reason:
+        change = Change(old=job, new=attrs.evolve(job, reason=reason), reason="")
+        submitter.store.apply([change], submitter.clock())

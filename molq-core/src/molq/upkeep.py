@@ -1,0 +1,123 @@
+"""Do what follows from what was learned: look after dependants, and submit what has waited in molq."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from molq.attempts import write_changes
+from molq.backend import JobReport, SchedulerError
+from molq.dependants import look_after_dependants
+from molq.errors import BackendError
+from molq.evidence import Answer, evidence_on_disk
+from molq.job_folder import JobFolder
+from molq.late_submission import postpone, submit_waiting
+from molq.polling import Poller, as_submitted
+from molq.reconciliation import decide
+from molq.submission import Submitter
+from molq.tracking import TrackedJob
+
+_log = logging.getLogger("molq")
+
+_LONGEST_SLEEP = 30.0
+"""Seconds after which it is looked again, although nothing is known to be due: another process may have died."""
+
+
+@attrs.define(kw_only=True)
+class Upkeep:
+    """Keeps one cluster's waiting jobs going. Cheap to run again and again while there is nothing to do.
+
+    Attributes:
+        poller: asks the scheduler.
+        submitter: submits jobs.
+    """
+
+    poller: Poller
+    submitter: Submitter
+    _seen: int | None = attrs.field(default=None, init=False)
+    _wake_at: float = attrs.field(default=0.0, init=False)
+
+    def run(self) -> None:
+        """Do what is due.
+
+        Raises:
+            StoreError: something could not be recorded.
+        """
+        store, now = self.poller.store, self.poller.clock()
+        newest = store.newest_transition()
+        if newest == self._seen and now < self._wake_at <= now + _LONGEST_SLEEP:
+            return
+        looked_after = look_after_dependants(self.poller)
+        if looked_after.are_cancelled:
+            self.poller.poll_quietly()
+        due = store.waiting_in_molq(self.poller.cluster_name, self.poller.scheduler, now)
+        for job in self._without_those_that_go_on(due):
+            submit_waiting(self.submitter, job)
+        self._seen = newest if looked_after.is_complete else None
+        later = store.next_due_after(self.poller.cluster_name, self.poller.scheduler, now)
+        self._wake_at = min(now + _LONGEST_SLEEP, now + _LONGEST_SLEEP if later is None else later)
+
+    def _without_those_that_go_on(self, due: Sequence[TrackedJob]) -> list[TrackedJob]:
+        """Leave out attempts whose last one is not over after all: a scheduler may have started it again by itself."""
+        last = {job.job_id: job for job in self.poller.store.tracked_jobs(_previous(due))}
+        doubtful = [job for job in last.values() if job.scheduler_job_id is not None and not _is_surely_over(job)]
+        if not doubtful:
+            return list(due)
+        try:
+            going_on = self._active_among(doubtful)
+        except (SchedulerError, BackendError) as error:
+            _log.warning("it could not be asked whether earlier attempts are surely over: %s", error)
+            blamed = {
+                job.job_id: f"waits until the scheduler says whether the last attempt is over: {error}"
+                for job in doubtful
+            }
+        else:
+            blamed = dict.fromkeys(going_on, "the scheduler says that the last attempt goes on")
+        ready = []
+        for job in due:
+            reason = blamed.get(job.previous_attempt_job_id or "")
+            if reason is None:
+                ready.append(job)
+            else:
+                postpone(self.submitter, job, reason)
+        return ready
+
+    def _active_among(self, jobs: Sequence[TrackedJob]) -> set[str]:
+        """Return the jobs that the scheduler has as active, and those of which it could not tell."""
+        poller = self.poller
+        answer = poller.backend.poll_jobs(tuple(as_submitted(job) for job in jobs), poller.options, poller.commands)
+        reports = {report.scheduler_job_id: report for report in answer.reports}
+        active = {job.job_id for job in jobs if job.scheduler_job_id in answer.unanswered}
+        for job in jobs:
+            report = reports.get(job.scheduler_job_id or "")
+            if report is not None and report.tag in (None, job.job_id) and _says_active(report):
+                active.add(job.job_id)
+                self._revive(job, report)
+        return active
+
+    def _revive(self, job: TrackedJob, report: JobReport) -> None:
+        """Believe again in a job that was thought to be over; that withdraws the attempt that waits to follow it."""
+        now = self.poller.clock()
+        elements = self.poller.store.elements([job.job_id]).get(job.job_id, ()) if job.is_array else ()
+        change = decide(job, evidence_on_disk(job, Answer.REPORTED, report, elements), now)
+        if change is not None:
+            write_changes(self.poller.store, [change], now)
+
+
+def _previous(jobs: Sequence[TrackedJob]) -> list[str]:
+    return [job.previous_attempt_job_id for job in jobs if job.previous_attempt_job_id is not None]
+
+
+def _is_surely_over(job: TrackedJob) -> bool:
+    """Tell whether the job's script will never run its command again, whatever the scheduler does."""
+    if job.is_array:
+        return False
+    exit_file = JobFolder(Path(job.job_dir)).read_exit()
+    return exit_file is not None and exit_file.is_final
+
+
+def _says_active(report: JobReport) -> bool:
+    return report.state is None or not report.state.is_terminal

@@ -1,0 +1,203 @@
+"""An array is one job: its elements are known one by one, by what the scheduler lists and by what they wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+from molq.job_state import JobState
+from molq.policies import RetryBackoff, RetryPolicy
+
+Q, R, S, F, C = JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED
+TWO = RetryPolicy(max_attempts=2, backoff=RetryBackoff("fixed", 10.0))
+
+
+def listed(cluster, job, states, **facts):
+    cluster.scheduler.list_elements(job.scheduler_job_id, states, **facts)
+    cluster.refresh()
+
+
+def test_elements_are_recorded_one_by_one(cluster):
+    job = cluster.submit(array_spec="0-3")
+
+    listed(cluster, job, {0: S, 1: R, 2: Q, 3: Q})
+
+    assert cluster.elements(job) == {0: S, 1: R, 2: Q, 3: Q}
+    assert cluster.state(job) is R
+
+
+def test_an_array_of_which_one_element_failed_has_failed_and_says_which(cluster):
+    job = cluster.submit(array_spec="0-3")
+
+    listed(cluster, job, {0: S, 1: F, 2: S, 3: F}, exit_code=4, cause="exit")
+
+    record = cluster.record(job)
+    assert (record.state, record.exit_code, record.cause) == (F, 4, "exit")
+    assert record.failure_reason == "2 of 4 elements failed: 1,3"
+    assert cluster.steps(job)[-1] == "FAILED"
+
+
+def test_a_success_does_not_hide_an_exit_file_that_says_otherwise(cluster):
+    job = cluster.submit(array_spec="0-1")
+    cluster.end(job, 0, element=0)
+    cluster.end(job, 137, element=1)
+
+    listed(cluster, job, {0: S, 1: S})
+
+    (first, second) = cluster.store.elements([job.job_id])[job.job_id]
+    assert (first.state, first.exit_code) == (S, 0)
+    assert (second.state, second.exit_code, second.signal, second.cause) == (F, 137, 9, "signal")
+    assert cluster.state(job) is F
+
+
+def test_an_exit_file_that_says_success_is_believed_whatever_is_listed(cluster):
+    job = cluster.submit(array_spec="0-1")
+    cluster.end(job, 0, element=0)
+    cluster.end(job, 0, element=1)
+
+    listed(cluster, job, {0: F, 1: C})
+
+    assert cluster.state(job) is S
+
+
+def test_an_array_whose_elements_all_wrote_success_is_over_without_a_question(cluster):
+    job = cluster.submit(array_spec="0-2")
+    for index in range(3):
+        cluster.end(job, 0, element=index)
+
+    cluster.look()
+
+    assert cluster.state(job) is S
+    assert cluster.scheduler.polls == 0
+    assert cluster.elements(job) == {0: S, 1: S, 2: S}
+
+
+def test_an_element_that_wrote_a_failure_is_judged_by_the_scheduler_first(cluster):
+    job = cluster.submit(array_spec="0-1")
+    cluster.end(job, 0, element=0)
+    cluster.end(job, 1, element=1)
+
+    in_a_hurry = cluster.look()
+
+    assert in_a_hurry
+    assert not cluster.state(job).is_terminal
+
+
+def test_elements_that_the_scheduler_forgets_one_by_one_keep_their_ends(cluster):
+    job = cluster.submit(array_spec="0-2")
+    listed(cluster, job, {0: F, 1: R, 2: Q})
+    listed(cluster, job, {1: R, 2: R})
+    listed(cluster, job, {2: S})
+    cluster.end(job, 0, element=1)
+    cluster.refresh()
+
+    assert cluster.elements(job) == {0: F, 1: S, 2: S}
+    assert cluster.record(job).failure_reason == "1 of 3 elements failed: 0"
+
+
+def test_an_array_that_the_scheduler_has_forgotten_is_settled_by_its_exit_files(cluster):
+    job = cluster.submit(array_spec="0-1")
+    cluster.end(job, 0, element=0)
+    cluster.end(job, 2, element=1)
+    cluster.forget(job)
+
+    cluster.refresh()
+
+    assert cluster.record(job).failure_reason == "1 of 2 elements failed: 1"
+
+
+def test_what_cannot_be_asked_changes_no_array(cluster):
+    job = cluster.submit(array_spec="0-1")
+    listed(cluster, job, {0: R, 1: R})
+    cluster.scheduler.leave_unanswered(job.scheduler_job_id)
+    for _ in range(5):
+        cluster.clock.turn(100)
+        cluster.refresh()
+
+    assert cluster.state(job) is R
+
+
+def test_elements_of_which_nothing_is_known_any_more_are_lost_after_patience(cluster):
+    job = cluster.submit(array_spec="0-2")
+    listed(cluster, job, {0: S, 1: R, 2: R})
+    cluster.forget(job)
+    cluster.refresh()
+    assert not cluster.state(job).is_terminal
+
+    for _ in range(3):
+        cluster.clock.turn(40)
+        cluster.refresh()
+
+    record = cluster.record(job)
+    assert record.state is JobState.LOST
+    assert record.failure_reason.startswith(
+        "2 of 3 elements are lost: 1-2; the scheduler does not know the elements 1-2"
+    )
+    assert cluster.elements(job)[0] is S
+
+
+def test_a_cancelled_array_that_is_gone_is_cancelled(cluster):
+    job = cluster.submit(array_spec="0-2")
+    listed(cluster, job, {0: S, 1: R, 2: Q})
+    cluster.scheduler.cancels_slowly = True
+    cluster.cancel(job.job_id)
+    cluster.forget(job)
+
+    cluster.refresh()
+
+    assert cluster.state(job) is C
+    assert cluster.elements(job) == {0: S, 1: C, 2: C}
+
+
+def test_an_array_waits_while_none_has_started_and_runs_from_its_first_start_on(cluster):
+    job = cluster.submit(array_spec="0-1%1")
+    listed(cluster, job, {0: Q, 1: Q})
+    assert cluster.state(job) is Q
+
+    listed(cluster, job, {0: S, 1: Q})
+
+    assert cluster.state(job) is R
+
+
+def test_only_what_changed_is_written(cluster):
+    job = cluster.submit(array_spec="0-1")
+    listed(cluster, job, {0: R, 1: Q})
+    before = cluster.store.tracked_job(job.job_id).revision
+
+    listed(cluster, job, {0: R, 1: Q})
+
+    assert cluster.store.tracked_job(job.job_id).revision == before
+
+
+@pytest.mark.parametrize("limit", ["", "%2"])
+def test_a_retry_runs_only_the_elements_that_did_not_succeed(cluster, limit):
+    job = cluster.submit(array_spec=f"0-9{limit}", retry=TWO)
+    listed(cluster, job, {index: F if index in (2, 3, 7) else S for index in range(10)})
+    cluster.clock.turn(10)
+    cluster.keep_up()
+
+    second = cluster.latest(job)
+    assert second.array_spec == f"2-3,7{limit}"
+    assert cluster.scheduler.request(second.scheduler_job_id).scheduling.array_spec == f"2-3,7{limit}"
+    listed(cluster, second, {2: S, 3: S, 7: S})
+    assert cluster.state(second) is S
+
+
+def test_a_thousand_elements_that_are_alike_are_one_row(cluster):
+    job = cluster.submit(array_spec="0-999")
+    listed(cluster, job, {index: S if index < 500 else Q for index in range(1000)})
+
+    rows = cluster.store._connection.ask("SELECT indices, state FROM elements")
+
+    assert sorted(rows) == [("0-499", "succeeded"), ("500-999", "queued")]
+
+
+def test_a_row_whose_indices_were_edited_does_not_spoil_the_poll(cluster):
+    job, other = cluster.submit(array_spec="0-1"), cluster.submit()
+    with cluster.store._connection.writing() as sqlite:
+        sqlite.execute("UPDATE jobs SET array_spec = 'x' WHERE job_id = ?", (job.job_id,))
+    cluster.scheduler.list_elements(job.scheduler_job_id, {0: R})
+    cluster.say(other, S)
+
+    cluster.refresh()
+
+    assert (cluster.state(job), cluster.state(other)) == (R, S)

@@ -1,0 +1,244 @@
+"""Jobs that wait for others follow their attempts, and are held in molq where the scheduler would judge wrongly."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from molq.job_spec import DependencyRef
+from molq.job_state import JobState
+from molq.policies import RetryBackoff, RetryPolicy
+
+TWO = RetryPolicy(max_attempts=2, backoff=RetryBackoff("fixed", 10.0))
+
+
+def waiting_for(cluster, job, condition="after_success", **parts):
+    return cluster.submit(dependencies=(DependencyRef(job.job_id, condition),), **parts)
+
+
+def end(cluster, job, state, **facts):
+    if state is not JobState.CANCELLED:
+        cluster.start(job)
+    cluster.say(job, state, **facts)
+    cluster.refresh()
+
+
+def next_attempt(cluster, job):
+    cluster.clock.turn(10)
+    cluster.keep_up()
+    return cluster.latest(job)
+
+
+def test_a_waiting_job_is_pointed_to_the_next_attempt(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent)
+    end(cluster, parent, JobState.FAILED)
+    assert cluster.scheduler.updates == []
+
+    second = next_attempt(cluster, parent)
+    cluster.keep_up()
+
+    assert cluster.scheduler.updates == [(child.scheduler_job_id, f"after_success:{second.scheduler_job_id}")]
+    (edge,) = cluster.store.dependencies(child.job_id)
+    assert edge.scheduler_dependency == f"after_success:{second.scheduler_job_id}"
+    assert edge.dependency_job_id == parent.job_id
+    assert cluster.state(child) is JobState.QUEUED
+
+
+def test_a_pointer_that_could_not_be_set_is_set_later(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent)
+    end(cluster, parent, JobState.FAILED)
+    second = next_attempt(cluster, parent)
+    cluster.fail_polls()
+    cluster.keep_up()
+    cluster.fail_polls(down=False)
+
+    cluster.another_process().keep_up()
+
+    assert cluster.scheduler.updates == [(child.scheduler_job_id, f"after_success:{second.scheduler_job_id}")]
+
+
+def test_a_job_whose_upstream_has_failed_for_good_is_ended(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent)
+    end(cluster, parent, JobState.FAILED)
+    assert not cluster.state(child).is_terminal
+    end(cluster, next_attempt(cluster, parent), JobState.FAILED)
+
+    record = cluster.record(child)
+    assert record.state is JobState.CANCELLED
+    assert record.failure_reason == (
+        f"can never run: after_success needs it to succeed, and job {parent.job_id} is failed"
+    )
+
+
+@pytest.mark.parametrize(("condition", "runs"), [("after_failure", True), ("after", True), ("after_success", False)])
+def test_a_failure_that_is_followed_by_another_attempt_is_none_yet(cluster, condition, runs):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent, condition)
+    end(cluster, parent, JobState.FAILED)
+    if runs:
+        held = cluster.store.tracked_job(child.job_id)
+        assert held.waits_in_molq
+        assert f"waits in molq for job {parent.job_id} ({condition})" in held.reason
+
+    end(cluster, next_attempt(cluster, parent), JobState.FAILED)
+
+    assert cluster.state(child) is (JobState.SUBMITTED if runs else JobState.CANCELLED)
+
+
+def test_a_held_job_is_submitted_without_what_is_satisfied(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent, "after", command="echo child")
+    assert len(cluster.scheduler.ids) == 1
+
+    end(cluster, parent, JobState.SUCCEEDED)
+
+    submitted = cluster.store.tracked_job(child.job_id)
+    assert submitted.state is JobState.SUBMITTED
+    assert cluster.scheduler.request(submitted.scheduler_job_id).dependency is None
+
+
+def test_a_held_job_is_left_to_the_scheduler_with_the_last_attempt(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent, "after_failure")
+    end(cluster, parent, JobState.FAILED)
+
+    second = next_attempt(cluster, parent)
+    cluster.keep_up()
+
+    submitted = cluster.store.tracked_job(child.job_id)
+    assert cluster.scheduler.request(submitted.scheduler_job_id).dependency == (
+        f"after_failure:{second.scheduler_job_id}"
+    )
+    (edge,) = cluster.store.dependencies(child.job_id)
+    assert edge.scheduler_dependency == f"after_failure:{second.scheduler_job_id}"
+
+
+def test_a_held_job_that_can_never_run_is_over_without_a_command(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent, "after_failure")
+
+    end(cluster, parent, JobState.SUCCEEDED)
+
+    record = cluster.record(child)
+    assert record.state is JobState.CANCELLED
+    assert record.failure_reason.startswith("can never run: after_failure needs it to fail")
+    assert len(cluster.scheduler.ids) == 1
+
+
+def test_a_held_job_is_cancelled_at_once(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent, "after")
+
+    cluster.cancel(child.job_id)
+
+    assert cluster.state(child) is JobState.CANCELLED
+
+
+def test_a_job_may_wait_for_one_that_is_held(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent, "after")
+    grandchild = waiting_for(cluster, child)
+    assert cluster.store.tracked_job(grandchild.job_id).waits_in_molq
+
+    end(cluster, parent, JobState.SUCCEEDED)
+    cluster.keep_up()
+
+    child = cluster.store.tracked_job(child.job_id)
+    grandchild = cluster.store.tracked_job(grandchild.job_id)
+    assert cluster.scheduler.request(grandchild.scheduler_job_id).dependency == (
+        f"after_success:{child.scheduler_job_id}"
+    )
+
+
+def test_a_job_may_wait_for_one_whose_submission_is_not_confirmed(cluster):
+    cluster.scheduler.loses_replies = True
+    parent = cluster.submit()
+    cluster.scheduler.loses_replies = False
+    child = waiting_for(cluster, parent)
+    assert "the scheduler has not confirmed it yet" in cluster.record(child).reason
+
+    cluster.refresh()
+
+    assert cluster.state(child) is JobState.SUBMITTED
+    (parent_id, child_id) = cluster.scheduler.ids
+    assert cluster.scheduler.request(child_id).dependency == f"after_success:{parent_id}"
+
+
+def test_an_edge_to_any_attempt_is_an_edge_to_the_family(cluster):
+    parent = cluster.submit(retry=TWO)
+    end(cluster, parent, JobState.FAILED)
+    second = next_attempt(cluster, parent)
+
+    child = waiting_for(cluster, second)
+
+    (edge,) = cluster.store.dependencies(child.job_id)
+    assert edge.dependency_job_id == parent.job_id
+
+
+def test_a_started_attempt_counts_as_a_start_for_good(cluster):
+    parent = cluster.submit(retry=TWO)
+    end(cluster, parent, JobState.FAILED)
+
+    child = waiting_for(cluster, parent, "after_started")
+
+    assert cluster.state(child) is JobState.SUBMITTED
+    assert cluster.scheduler.request(child.scheduler_job_id).dependency is None
+
+
+def test_a_scheduler_that_deletes_stranded_jobs_gets_none_that_might_be(cluster):
+    describe = cluster.backend.description
+    backend = cluster.scheduler.backend(molq_describe_backend=lambda: attrs.evolve(describe, keeps_stranded=False))
+    cluster.backend = backend
+    parent = cluster.submit(retry=TWO)
+
+    child = waiting_for(cluster, parent)
+    assert "it may be tried again" in cluster.record(child).reason
+    end(cluster, parent, JobState.FAILED)
+    second = next_attempt(cluster, parent)
+    cluster.keep_up()
+
+    submitted = cluster.store.tracked_job(child.job_id)
+    assert cluster.scheduler.request(submitted.scheduler_job_id).dependency == (
+        f"after_success:{second.scheduler_job_id}"
+    )
+
+
+def test_a_scheduler_that_misjudges_arrays_is_not_asked_to_judge_them(cluster):
+    describe = cluster.backend.description
+    cluster.backend = cluster.scheduler.backend(
+        molq_describe_backend=lambda: attrs.evolve(describe, judges_arrays=False)
+    )
+    array = cluster.submit(array_spec="0-1")
+    child = waiting_for(cluster, array)
+    assert "does not judge arrays by all of their elements" in cluster.record(child).reason
+
+    cluster.scheduler.list_elements(array.scheduler_job_id, {0: JobState.SUCCEEDED, 1: JobState.SUCCEEDED})
+    cluster.refresh()
+
+    assert cluster.state(child) is JobState.SUBMITTED
+
+
+def test_a_scheduler_that_never_releases_is_told_that_there_is_nothing_to_wait_for(cluster):
+    parent = cluster.submit()
+    child = waiting_for(cluster, parent, "after_failure")
+
+    end(cluster, parent, JobState.CANCELLED)
+    cluster.keep_up()
+
+    assert cluster.scheduler.updates == [(child.scheduler_job_id, "")]
+    assert not cluster.state(child).is_terminal
+
+
+def test_an_attempt_neither_repeats_nor_loses_the_edges_of_its_family(cluster):
+    parent = cluster.submit()
+    child = waiting_for(cluster, parent, retry=TWO)
+    end(cluster, parent, JobState.SUCCEEDED)
+    end(cluster, child, JobState.FAILED)
+
+    second = next_attempt(cluster, child)
+
+    assert cluster.scheduler.request(second.scheduler_job_id).dependency is None
+    assert [edge.job_id for edge in cluster.store.dependents(parent.job_id)] == [child.job_id]

@@ -1,0 +1,438 @@
+"""A job that ended badly is tried again: as often as asked, after the back-off, whoever is there to do it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from molq.attempts import plan_by_hand
+from molq.backend import SubmitDeferred, SubmitRejected
+from molq.job_folder import JobFolder, JobPlace
+from molq.job_spec import Script
+from molq.job_state import JobState
+from molq.policies import RetryBackoff, RetryEscalation, RetryPolicy
+from molq.quantities import Duration, Memory
+
+THREE = RetryPolicy(max_attempts=3, backoff=RetryBackoff("fixed", 10.0))
+
+
+def fail(cluster, job, code=3):
+    """Let a job run and fail by itself, and learn of it."""
+    cluster.start(job)
+    cluster.end(job, code)
+    cluster.say(job, JobState.FAILED, exit_code=code)
+    cluster.refresh()
+
+
+def next_attempt(cluster, job):
+    """Let the back-off pass, and return the attempt that is submitted then."""
+    cluster.clock.turn(10)
+    cluster.keep_up()
+    return cluster.latest(job)
+
+
+def test_a_failure_and_its_retry_are_written_together(cluster):
+    job = cluster.submit(retry=THREE)
+
+    fail(cluster, job)
+
+    first, second = cluster.store.family(job.job_id)
+    assert (first.state, second.state) == (JobState.FAILED, JobState.CREATED)
+    assert second.job_id != first.job_id
+    assert (second.root_job_id, second.attempt, second.previous_attempt_job_id) == (job.job_id, 2, job.job_id)
+    assert first.retry_group_id == second.retry_group_id == job.job_id
+    assert second.not_before == cluster.clock() + 10
+    assert second.scheduler_job_id is None
+    assert second.reason.startswith("attempt 2 of 3, since attempt 1 is failed (ended with exit code 3)")
+    assert cluster.scheduler.ids == [job.scheduler_job_id]
+
+
+def test_the_back_off_is_kept_and_any_process_submits_the_attempt(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+
+    cluster.clock.turn(9.9)
+    cluster.keep_up()
+    assert len(cluster.scheduler.ids) == 1
+    cluster.clock.turn(0.1)
+    cluster.another_process().keep_up()
+
+    second = cluster.latest(job)
+    assert (second.attempt, second.state) == (2, JobState.SUBMITTED)
+    assert cluster.scheduler.ids == [job.scheduler_job_id, second.scheduler_job_id]
+    assert cluster.steps(second) == ["CREATED", "SUBMITTED"]
+
+
+def test_there_are_exactly_as_many_attempts_as_asked_for(cluster):
+    job = cluster.submit(retry=THREE)
+
+    for _ in range(5):
+        fail(cluster, cluster.latest(job))
+        next_attempt(cluster, job)
+
+    family = cluster.store.family(job.job_id)
+    assert [record.state for record in family] == [JobState.FAILED] * 3
+    assert len(cluster.scheduler.ids) == 3
+
+
+def test_an_attempt_that_succeeds_is_the_last(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+    second = next_attempt(cluster, job)
+    cluster.start(second)
+    cluster.end(second, 0)
+    cluster.refresh()
+
+    cluster.clock.turn(1000)
+    cluster.keep_up()
+
+    assert [record.state for record in cluster.store.family(job.job_id)] == [JobState.FAILED, JobState.SUCCEEDED]
+
+
+def test_the_wait_grows_as_the_policy_says(cluster):
+    job = cluster.submit(retry=RetryPolicy(max_attempts=4, backoff=RetryBackoff("exponential", 4.0, 10.0, 2.0)))
+    waits = []
+    for _ in range(3):
+        fail(cluster, cluster.latest(job))
+        due = cluster.record(cluster.latest(job)).not_before
+        waits.append(due - cluster.clock())
+        cluster.clock.turn(waits[-1])
+        cluster.keep_up()
+
+    assert waits == [4.0, 8.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "facts", "again"),
+    [
+        (RetryPolicy(2), JobState.FAILED, {"exit_code": 1}, True),
+        (RetryPolicy(2), JobState.FAILED, {"cause": "preempted"}, True),
+        (RetryPolicy(2), JobState.FAILED, {"cause": "node_fail"}, True),
+        (RetryPolicy(2), JobState.TIMED_OUT, {}, True),
+        (RetryPolicy(2), JobState.CANCELLED, {}, False),
+        (RetryPolicy(2), JobState.SUCCEEDED, {}, False),
+        (RetryPolicy(1), JobState.FAILED, {}, False),
+        (RetryPolicy(2, (JobState.TIMED_OUT,)), JobState.FAILED, {"exit_code": 1}, False),
+        (RetryPolicy(2, retry_on_exit_codes=(75,)), JobState.FAILED, {"exit_code": 75}, True),
+        (RetryPolicy(2, retry_on_exit_codes=(75,)), JobState.FAILED, {"exit_code": 1}, False),
+        (RetryPolicy(2, retry_on_exit_codes=(137,)), JobState.FAILED, {"signal": 9}, True),
+        (RetryPolicy(2, retry_on_exit_codes=(75,)), JobState.TIMED_OUT, {}, True),
+    ],
+)
+def test_a_job_is_tried_again_after_the_ends_that_the_policy_names(cluster, policy, state, facts, again):
+    job = cluster.submit(retry=policy)
+    cluster.say(job, state, **facts)
+
+    cluster.refresh()
+
+    assert len(cluster.store.family(job.job_id)) == (2 if again else 1)
+
+
+def test_an_attempt_runs_the_bytes_of_the_first_ones_script(cluster):
+    script = cluster.folder / "mine.sh"
+    script.write_text("#!/bin/sh\necho first\n")
+    job = cluster.submit(script=Script.path(script), env={"TOKEN": "secret"}, retry=THREE)
+    script.write_text("#!/bin/sh\necho changed\n")
+    fail(cluster, job)
+
+    second = next_attempt(cluster, job)
+
+    folder = Path(second.job_dir)
+    assert (folder / "payload").read_text() == "#!/bin/sh\necho first\n"
+    assert "secret" in (folder / "environment").read_text()
+    assert str(folder / "payload") in (folder / "job.sh").read_text()
+    assert "secret" not in str(cluster.store.request(second.job_id))
+
+
+def test_an_attempt_has_the_request_of_the_first_one(cluster):
+    job = cluster.submit("python", "train.py", memory=Memory.gb(2), queue="gpu", job_name="mine", retry=THREE)
+    fail(cluster, job)
+
+    second = next_attempt(cluster, job)
+
+    first, again = (cluster.scheduler.request(one.scheduler_job_id) for one in (job, second))
+    assert (again.resources, again.scheduling, again.job_name) == (first.resources, first.scheduling, "mine")
+    assert again.cwd == first.cwd
+    assert "python train.py" in again.body
+    assert again.stdout_path.parent == Path(second.job_dir)
+    assert cluster.record(second).stdout_path == str(again.stdout_path)
+
+
+def test_the_users_own_output_file_stays_the_same(cluster):
+    job = cluster.submit(output_file="out.txt", retry=THREE)
+    fail(cluster, job)
+
+    second = next_attempt(cluster, job)
+
+    assert cluster.record(second).stdout_path == cluster.record(job).stdout_path == str(cluster.folder / "out.txt")
+
+
+def test_after_a_cancel_there_is_no_further_attempt(cluster):
+    job = cluster.submit(retry=THREE)
+    cluster.start(job)
+    cluster.scheduler.cancels_slowly = True
+    cluster.cancel(job.job_id)
+
+    fail(cluster, job)
+    cluster.clock.turn(1000)
+    cluster.keep_up()
+
+    assert len(cluster.store.family(job.job_id)) == 1
+
+
+def test_a_cancel_during_the_back_off_ends_the_family_without_a_command(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+
+    cluster.cancel(job.job_id)
+    cluster.clock.turn(1000)
+    cluster.keep_up()
+
+    second = cluster.record(cluster.latest(job))
+    assert (second.state, second.cause) == (JobState.CANCELLED, "cancelled")
+    assert len(cluster.scheduler.ids) == 1
+    assert cluster.scheduler.cancels == []
+
+
+def test_a_cancel_is_of_the_latest_attempt(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+    second = next_attempt(cluster, job)
+
+    cluster.cancel(job.job_id)
+
+    assert cluster.scheduler.cancels == [second.scheduler_job_id]
+    assert cluster.state(second) is JobState.CANCELLED
+
+
+def test_a_job_that_was_refused_at_once_is_not_tried_again(cluster):
+    cluster.scheduler.rejects = "no such queue"
+    with pytest.raises(Exception, match="no such queue") as caught:
+        cluster.submit(retry=THREE)
+
+    assert len(cluster.store.family(caught.value.job_id)) == 1
+
+
+def test_an_attempt_that_the_scheduler_cannot_take_now_goes_on_waiting(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+
+    def defer(_):
+        raise SubmitDeferred("your limit of jobs is reached")
+
+    cluster.scheduler.on_submit = defer
+    second = next_attempt(cluster, job)
+    assert (second.attempt, second.state, second.waits_in_molq) == (2, JobState.CREATED, True)
+    assert "your limit of jobs is reached" in second.reason
+    cluster.scheduler.on_submit = lambda _: None
+    cluster.clock.turn(60)
+    cluster.keep_up()
+
+    assert cluster.state(second) is JobState.SUBMITTED
+
+
+def test_an_attempt_that_the_scheduler_refuses_has_failed_and_counts(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+
+    def refuse(_):
+        raise SubmitRejected("no such account")
+
+    cluster.scheduler.on_submit = refuse
+    for _ in range(4):
+        next_attempt(cluster, job)
+
+    family = cluster.store.family(job.job_id)
+    assert [record.state for record in family] == [JobState.FAILED] * 3
+    assert [record.cause for record in family] == ["exit", "submit", "submit"]
+    assert family[1].failure_reason == "no such account"
+
+
+def test_an_attempt_whose_reply_is_lost_is_adopted_and_not_repeated(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+    cluster.scheduler.loses_replies = True
+    second = next_attempt(cluster, job)
+    assert (second.state, second.waits_in_molq) == (JobState.CREATED, False)
+
+    cluster.refresh()
+
+    assert cluster.latest(job).scheduler_job_id == cluster.scheduler.ids[-1]
+    assert len(cluster.scheduler.ids) == 2
+
+
+def test_an_attempt_whose_submitter_died_before_it_submitted_is_submitted_by_another(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+    cluster.clock.turn(10)
+    second = cluster.latest(job)
+    folder = JobFolder.reopen(JobPlace.of(second.job_dir), second.job_id, cluster.clock())
+    with folder.submit_lock():
+        cluster.store.claim(second, cluster.clock())
+        cluster.refresh()
+        assert cluster.latest(job).claimed_at is not None, "its submitter still lives"
+
+    for _ in range(3):
+        cluster.clock.turn(61)
+        cluster.refresh()
+
+    assert cluster.latest(job).attempt == 2
+    assert cluster.latest(job).scheduler_job_id == cluster.scheduler.ids[-1]
+    assert len(cluster.scheduler.ids) == 2
+
+
+def test_two_processes_submit_an_attempt_once(cluster):
+    job = cluster.submit(retry=THREE)
+    fail(cluster, job)
+    cluster.clock.turn(10)
+    other = cluster.another_process()
+    cluster.scheduler.on_submit = lambda _: other.keep_up()
+
+    cluster.keep_up()
+
+    assert len(cluster.scheduler.ids) == 2
+
+
+def test_an_attempt_waits_until_it_is_known_that_the_last_one_does_not_go_on(cluster):
+    job = cluster.submit(retry=THREE)
+    cluster.start(job)
+    cluster.say(job, JobState.FAILED, cause="node_fail")
+    cluster.refresh()
+    cluster.fail_polls()
+
+    assert next_attempt(cluster, job).waits_in_molq
+    cluster.fail_polls(down=False)
+    cluster.clock.turn(31)
+    cluster.keep_up()
+
+    assert cluster.latest(job).state is JobState.SUBMITTED
+
+
+def test_a_job_that_the_scheduler_starts_again_by_itself_is_not_tried_again_beside(cluster):
+    job = cluster.submit(retry=THREE)
+    cluster.start(job)
+    cluster.say(job, JobState.FAILED, cause="node_fail")
+    cluster.refresh()
+    cluster.say(job, JobState.QUEUED, restarts=1)
+
+    next_attempt(cluster, job)
+
+    assert [record.state for record in cluster.store.family(job.job_id)] == [JobState.QUEUED]
+    assert len(cluster.scheduler.ids) == 1
+
+
+def test_more_memory_is_asked_for_after_the_memory_was_too_little(cluster):
+    policy = RetryPolicy(
+        4, backoff=RetryBackoff("fixed", 10.0), escalate=RetryEscalation(memory_factor=2, memory_cap=Memory.gb(6))
+    )
+    job = cluster.submit(memory=Memory.gb(2), time_limit=Duration.hours(1), retry=policy)
+    asked = []
+    for _ in range(3):
+        attempt = cluster.latest(job)
+        cluster.say(attempt, JobState.FAILED, cause="out_of_memory")
+        cluster.refresh()
+        next_attempt(cluster, job)
+        asked.append(cluster.scheduler.request(cluster.latest(job).scheduler_job_id).resources)
+
+    assert [resources.memory for resources in asked] == [Memory.gb(4), Memory.gb(6), Memory.gb(6)]
+    assert {resources.time_limit for resources in asked} == {Duration.hours(1)}
+    assert cluster.store.request(cluster.latest(job).job_id)["resources"]["memory"] == "6G"
+
+
+def test_more_time_is_asked_for_after_a_time_limit(cluster):
+    policy = RetryPolicy(2, backoff=RetryBackoff("fixed", 10.0), escalate=RetryEscalation(time_factor=1.5))
+    job = cluster.submit(memory=Memory.gb(2), time_limit=Duration.hours(1), retry=policy)
+    cluster.say(job, JobState.TIMED_OUT)
+    cluster.refresh()
+
+    second = next_attempt(cluster, job)
+
+    asked = cluster.scheduler.request(second.scheduler_job_id).resources
+    assert (asked.memory, asked.time_limit) == (Memory.gb(2), Duration.minutes(90))
+    assert second.time_limit == 5400
+
+
+def test_a_cap_never_takes_away_what_there_was(cluster):
+    policy = RetryPolicy(2, backoff=RetryBackoff("fixed", 10.0), escalate=RetryEscalation(2, Memory.gb(1)))
+    job = cluster.submit(memory=Memory.gb(2), retry=policy)
+    cluster.say(job, JobState.FAILED, cause="out_of_memory")
+    cluster.refresh()
+
+    assert cluster.scheduler.request(next_attempt(cluster, job).scheduler_job_id).resources.memory == Memory.gb(2)
+
+
+@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED])
+def test_a_job_that_is_over_may_be_tried_again_by_hand(cluster, state):
+    job = cluster.submit()
+    cluster.say(job, state)
+    cluster.refresh()
+
+    assert plan_by_hand(cluster.store, job.job_id, cluster.clock())
+    cluster.keep_up()
+
+    second = cluster.latest(job)
+    assert (second.attempt, second.state) == (2, JobState.SUBMITTED)
+    assert {record.retry_group_id for record in cluster.store.family(job.job_id)} == {job.job_id}
+
+
+def test_a_job_that_is_not_over_is_not_tried_again_by_hand(cluster):
+    job = cluster.submit()
+
+    assert not plan_by_hand(cluster.store, job.job_id, cluster.clock())
+
+
+def test_an_attempt_whose_first_folder_is_gone_has_failed_and_says_so(cluster):
+    job = cluster.submit(command="exit 3", retry=RetryPolicy(2, backoff=RetryBackoff("fixed", 10.0)))
+    fail(cluster, job)
+    (Path(job.job_dir) / "payload").unlink()
+
+    second = cluster.record(next_attempt(cluster, job))
+
+    assert (second.state, second.cause) == (JobState.FAILED, "submit")
+    assert "cannot read the script" in second.failure_reason
+
+
+def test_an_attempt_whose_files_are_not_seen_from_here_goes_on_waiting(cluster):
+    job = cluster.submit(command="exit 3", retry=THREE)
+    fail(cluster, job)
+    os.rename(cluster.folder, f"{cluster.folder}.away")
+
+    second = next_attempt(cluster, job)
+    assert second.waits_in_molq
+    assert "could not be submitted from this machine" in second.reason
+    os.rename(f"{cluster.folder}.away", cluster.folder)
+    cluster.clock.turn(31)
+    cluster.keep_up()
+
+    assert cluster.state(second) is JobState.SUBMITTED
+
+
+def test_a_raw_dependency_on_jobs_that_are_over_is_not_repeated(cluster):
+    one = cluster.submit(dependency="afterok:77", retry=THREE)
+    other = cluster.submit(dependency="singleton", retry=THREE)
+    fail(cluster, one)
+    fail(cluster, other)
+    cluster.clock.turn(10)
+    cluster.keep_up()
+
+    asked = [cluster.scheduler.request(cluster.latest(job).scheduler_job_id).dependency for job in (one, other)]
+    assert asked == [None, "singleton"]
+
+
+def test_waiting_for_a_job_is_waiting_for_its_latest_attempt(cluster):
+    job = cluster.submit(retry=THREE)
+
+    def fail_once_then_succeed():
+        attempt = cluster.latest(job)
+        if attempt.state in (JobState.SUBMITTED, JobState.QUEUED, JobState.RUNNING):
+            code = 3 if attempt.attempt == 1 else 0
+            cluster.start(attempt)
+            cluster.end(attempt, code)
+            cluster.say(attempt, JobState.FAILED if code else JobState.SUCCEEDED, exit_code=code)
+
+    cluster.clock.on_sleep = fail_once_then_succeed
+    cluster.waiter(on_step=cluster.keep_up).wait([job.job_id], timeout=600)
+
+    assert [record.state for record in cluster.store.family(job.job_id)] == [JobState.FAILED, JobState.SUCCEEDED]
