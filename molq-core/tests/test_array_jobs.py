@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from molq.attempts import plan_by_hand
 from molq.job_state import JobState
 from molq.policies import RetryBackoff, RetryPolicy
 
@@ -201,3 +202,39 @@ def test_a_row_whose_indices_were_edited_does_not_spoil_the_poll(cluster):
     cluster.refresh()
 
     assert (cluster.state(job), cluster.state(other)) == (R, S)
+
+
+def test_elements_that_are_not_run_again_go_on_to_count(cluster):
+    policy = RetryPolicy(2, retry_on_exit_codes=(75,), backoff=RetryBackoff("fixed", 10.0))
+    job = cluster.submit(array_spec="0-3", retry=policy)
+    for index, code in enumerate((0, 75, 1)):
+        cluster.end(job, code, element=index)
+    listed(cluster, job, {0: S, 1: F, 2: F, 3: C})
+    cluster.clock.turn(10)
+    cluster.keep_up()
+    second = cluster.latest(job)
+    assert second.array_spec == "1"
+
+    listed(cluster, second, {1: S})
+
+    assert cluster.elements(second) == {0: S, 1: S, 2: F, 3: C}
+    assert cluster.record(second).failure_reason == "1 of 4 elements failed: 2"
+    assert len(cluster.store.family(job.job_id)) == 2
+
+
+def test_an_array_is_not_tried_again_if_no_element_ended_as_the_policy_says(cluster):
+    policy = RetryPolicy(2, retry_on_exit_codes=(75,))
+    job = cluster.submit(array_spec="0-1", retry=policy)
+
+    listed(cluster, job, {0: F, 1: S}, exit_code=1)
+
+    assert len(cluster.store.family(job.job_id)) == 1
+
+
+def test_by_hand_all_elements_that_did_not_succeed_are_run_again(cluster):
+    job = cluster.submit(array_spec="0-3")
+    listed(cluster, job, {0: S, 1: F, 2: C, 3: S})
+
+    plan_by_hand(cluster.store, job.job_id, cluster.clock())
+
+    assert cluster.latest(job).array_spec == "1-2"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -50,16 +50,13 @@ def gather(job: TrackedJob, report: JobReport | None, known: Sequence[ElementRep
         report: what the scheduler says of it now, if it does.
         known: what the store has of its elements.
     """
-    assert job.array_spec is not None
     folder = JobFolder(Path(job.job_dir))
     files = folder.read_elements()
     listed = {element.index: element for element in report.elements} if report is not None else {}
     # That an element is lost was no evidence.
     before = {element.index: element for element in known if element.state is not JobState.LOST}
     elements, missing, ends = [], set(), []
-    # The indices of a row that somebody has edited may be none; then those that are known must do.
-    indices = expand_indices(job.array_spec) if are_indices(job.array_spec) else sorted({*listed, *before})
-    for index in indices:
+    for index in sorted({*_asked_for(job, listed), *before}):
         exit_file = None
         if index in files.ended and not _is_settled(before.get(index), listed.get(index)):
             exit_file = folder.read_exit(index)
@@ -77,6 +74,12 @@ def gather(job: TrackedJob, report: JobReport | None, known: Sequence[ElementRep
         started_at=_first_start(job, folder, files.started),
         ended_at=max(ends, default=None),
     )
+
+
+def _asked_for(job: TrackedJob, listed: Iterable[int]) -> Iterable[int]:
+    """Return the indices that the scheduler has; what is known beside them is of an earlier attempt."""
+    # The indices of a row that somebody has edited may be none; then those that are listed must do.
+    return expand_indices(job.array_spec or "") if are_indices(job.array_spec) else listed
 
 
 def _judge(

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import attrs
 
+from molq.array_elements import ElementReport
 from molq.job_ids import new_job_id
-from molq.policies import RetryPolicy
-from molq.retries import may_be_retried, plan_attempt, wants_retry
+from molq.job_state import JobState
+from molq.retries import is_retryable, may_be_retried, plan_attempt, wants_retry
 from molq.snapshots import restore_policy
 from molq.store import JobStore, Lease
-from molq.tracking import Change
+from molq.tracking import Change, TrackedJob
 
 
 def write_changes(store: JobStore, changes: Sequence[Change], now: float, lease: Lease | None = None) -> list[Change]:
@@ -34,15 +35,18 @@ def _followed_up(store: JobStore, change: Change, now: float) -> Change:
         return change
     request = store.request(ended.job_id)
     policy = restore_policy(request)
-    if not wants_retry(policy, ended):
+    elements = change.elements or _elements(store, ended)
+    if not wants_retry(policy, ended, elements):
         return change
+    again = [element for element in elements if is_retryable(policy, element)]
     wait = policy.backoff.seconds_before(ended.attempt + 1)
     attempt = plan_attempt(
         store.job(ended.job_id),
         ended,
         request,
-        change.elements or store.elements([ended.job_id]).get(ended.job_id, ()),
-        policy,
+        again=again,
+        carried=[element for element in elements if element not in again],
+        escalate=policy.escalate,
         job_id=new_job_id(),
         not_before=now + wait,
         reason=f"attempt {ended.attempt + 1} of {policy.max_attempts}, since attempt {ended.attempt} "
@@ -56,16 +60,23 @@ def _how_it_ended(change: Change) -> str:
     return f"is {ended.state.value}" + (f" ({ended.failure_reason})" if ended.failure_reason else "")
 
 
+def _elements(store: JobStore, job: TrackedJob) -> tuple[ElementReport, ...]:
+    return store.elements([job.job_id]).get(job.job_id, ()) if job.is_array else ()
+
+
 def plan_by_hand(store: JobStore, job_id: str, now: float) -> bool:
     """Record a further attempt of a family that is over, because somebody asked for it; False if it is not over."""
     last = store.latest_attempt(job_id)
     ended = store.tracked_job(last.job_id)
+    elements = _elements(store, ended)
+    if elements and all(element.state is JobState.SUCCEEDED for element in elements):
+        elements = ()  # asked for by hand, all of it runs again
     attempt = plan_attempt(
         last,
         ended,
         store.request(last.job_id),
-        store.elements([last.job_id]).get(last.job_id, ()),
-        RetryPolicy(),
+        again=[element for element in elements if element.state is not JobState.SUCCEEDED],
+        carried=[element for element in elements if element.state is JobState.SUCCEEDED],
         job_id=new_job_id(),
         not_before=now,
         reason=f"attempt {last.attempt + 1}, since somebody asked for it",

@@ -96,6 +96,7 @@ class PlannedAttempt:
     Fields that ``JobRecord`` and ``TrackedJob`` have too mean the same; the others are those of the last attempt.
 
     Attributes:
+        carried: the elements of an array that this attempt does not run, and that go on to count.
         request: what is asked for this time.
         reason: why there is another attempt.
     """
@@ -109,6 +110,7 @@ class PlannedAttempt:
     not_before: float
     time_limit: int | None
     array_spec: str | None
+    carried: tuple[ElementReport, ...]
     request: dict[str, Any] = attrs.field(hash=False)
     reason: str
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from molq.array_elements import ElementReport
 from molq.errors import ConfigError
 from molq.job_state import JobState, may_follow
 from molq.records import JobDependency, JobRecord
@@ -209,9 +210,7 @@ def _apply(sqlite: sqlite3.Connection, change: Change, now: float) -> bool:
             _withdraw_attempt(sqlite, old.job_id)
     if change.elements is not None:
         sqlite.execute("DELETE FROM elements WHERE job_id = ?", (old.job_id,))
-        sqlite.executemany(
-            "INSERT INTO elements VALUES (?, ?, ?, ?, ?, ?, ?)", rows.element_rows(old.job_id, change.elements)
-        )
+        _add_elements(sqlite, old.job_id, change.elements)
     if change.next_attempt is not None and not _has_successor(sqlite, change.next_attempt):
         _add_attempt(sqlite, change.next_attempt, now)
     return True
@@ -243,7 +242,12 @@ def _add_attempt(sqlite: sqlite3.Connection, attempt: PlannedAttempt, now: float
         (attempt.previous_attempt_job_id,),
     )
     sqlite.execute("INSERT INTO requests VALUES (?, ?)", (attempt.job_id, json.dumps(attempt.request)))
+    _add_elements(sqlite, attempt.job_id, attempt.carried)
     _add_transition(sqlite, attempt.job_id, (None, JobState.CREATED), now, attempt.reason)
+
+
+def _add_elements(sqlite: sqlite3.Connection, job_id: str, elements: Sequence[ElementReport]) -> None:
+    sqlite.executemany("INSERT INTO elements VALUES (?, ?, ?, ?, ?, ?, ?)", rows.element_rows(job_id, elements))
 
 
 def _has_successor(sqlite: sqlite3.Connection, attempt: PlannedAttempt) -> bool:
