@@ -18,8 +18,8 @@ LAYERS = {
     "store": "store",
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
     "cancellation waiting events retries dependencies cleanup site_report attempts dependants late_submission upkeep "
-    "neighbours patience array_evidence array_reconciliation",
-    "facade": "engine submitor job_handle config scheduler_options",
+    "neighbours patience array_evidence array_reconciliation array_listing async_waiting element_cancellation",
+    "facade": "engine submitor job_handle config scheduler_options daemon",
     "faces": "cli monitoring __main__",
 }
 ORDER = list(LAYERS)

@@ -22,6 +22,7 @@ _MODULES = {
     "EventPayload": "events",
     "EventType": "events",
     "JobDependency": "records",
+    "JobElement": "records",
     "JobExecution": "job_spec",
     "JobHandle": "job_handle",
     "JobNotFoundError": "errors",
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from molq.records import DependencyPreview as DependencyPreview
     from molq.records import DependencyPreviewItem as DependencyPreviewItem
     from molq.records import JobDependency as JobDependency
+    from molq.records import JobElement as JobElement
     from molq.records import JobRecord as JobRecord
     from molq.records import StatusTransition as StatusTransition
     from molq.store import JobStore as JobStore

@@ -12,6 +12,7 @@ from molq.cancellation import cancel
 from molq.commands import SystemCommands
 from molq.dependencies import PENDING, relation_of
 from molq.discovery import load_backend
+from molq.element_cancellation import cancel_elements
 from molq.errors import ConfigError, OptionsTypeError, SubmitError
 from molq.events import EventBus, EventTail
 from molq.job_spec import DependencyRef, JobSpec
@@ -26,6 +27,9 @@ from molq.submission_plan import Target
 from molq.tracking import TrackedJob
 from molq.upkeep import Upkeep
 from molq.waiting import Waiter
+
+_SHARE_OF_INTERVAL = 0.9
+"""Of several daemons that ask at the same interval, only the first does: the others find that it was asked just now."""
 
 
 class Engine:
@@ -105,6 +109,21 @@ class Engine:
         """Do what follows from what was learned, by any process, and tell of it."""
         self._upkeep.run()
         self._events.catch_up()
+
+    def round(self, interval: float) -> None:
+        """Do once what a daemon does: look at the files, ask the scheduler unless that was just done, and keep up."""
+        store, poller = self.store, self.poller
+        jobs = store.open_jobs(poller.cluster_name, poller.scheduler, poller.clock())
+        in_a_hurry = poller.look(jobs)
+        is_due = bool(jobs) and not poller.was_asked_within(_SHARE_OF_INTERVAL * interval)
+        if is_due or (in_a_hurry and poller.poll_is_due(in_a_hurry=True)):
+            poller.poll_quietly()
+        self.keep_up()
+
+    def cancel_elements(self, job_id: str, indices: Sequence[int]) -> None:
+        """Ask the scheduler to end some elements of an array."""
+        cancel_elements(self.poller, job_id, indices)
+        self.keep_up()
 
     def retry(self, job_id: str) -> str:
         """Try a job again that is over, and return the new attempt's id."""

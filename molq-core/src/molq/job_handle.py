@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from molq.job_state import JobState
@@ -59,6 +60,15 @@ class JobHandle:
             MolqTimeoutError: it is still active. It goes on.
         """
         return self._submitor.watch([self.job_id], timeout=timeout)[0]
+
+    def __await__(self) -> Generator[Any, None, JobRecord]:
+        """Return the latest attempt's record when the job is over: ``record = await handle``."""
+        return self._ended().__await__()
+
+    async def _ended(self) -> JobRecord:
+        async for record in self._submitor.as_completed_async([self.job_id]):
+            return record
+        raise AssertionError("a job that is waited for ends, or an error is raised")
 
     def cancel(self) -> None:
         """Ask the scheduler to end the job; see ``Submitor.cancel``."""

@@ -96,6 +96,11 @@ class Poller:
             youngest = now - description.shortest_poll
         return now >= next_poll_at(description, health, youngest, in_a_hurry=in_a_hurry)
 
+    def was_asked_within(self, seconds: float) -> bool:
+        """Tell whether any process has asked the scheduler in the last ``seconds``."""
+        asked_at = self._health().asked_at
+        return asked_at is not None and 0 <= self.clock() - asked_at < seconds
+
     def refresh(self) -> None:
         """Ask the scheduler now, or wait for the answer to a question that another process asks meanwhile.
 
@@ -153,16 +158,15 @@ class Poller:
         return self.store.leases.take(self.cluster_name, self.scheduler, self.clock())
 
     def _poll(self, lease: Lease) -> None:
-        failure: str | None = "the poll was interrupted"
-        asked = False
+        failure: str | None = None
+        asked = False  # and so it stays if this process is interrupted, which tells nothing of the scheduler
         try:
             jobs = self.store.open_jobs(self.cluster_name, self.scheduler, self.clock())
-            asked = bool(jobs)
             self._ask(jobs, lease)
-            failure = None
+            asked = bool(jobs)
             self._warned.discard("poll")
         except (SchedulerError, BackendError) as error:
-            failure = str(error)
+            failure, asked = str(error), True
             raise
         finally:
             now = self.clock()

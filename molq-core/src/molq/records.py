@@ -82,6 +82,33 @@ class JobRecord:
     not_before: float | None = None
 
 
+@attrs.frozen(kw_only=True)
+class JobElement:
+    """One element of an array.
+
+    Attributes:
+        job_id: the attempt that ran it, or is to run it.
+        index: its index.
+        state: where it is in its life; None if that is not known.
+        exit_code: its exit code, as in ``JobRecord``.
+        signal: the number of the signal that ended it.
+        cause: a word for what ended it, as in ``JobRecord``.
+        native_state: the scheduler's own word, as last reported; None if there was none yet.
+        stdout_path: where its standard output goes.
+        stderr_path: where its standard error goes.
+    """
+
+    job_id: str
+    index: int
+    state: JobState | None
+    exit_code: int | None = None
+    signal: int | None = None
+    cause: str | None = None
+    native_state: str | None = None
+    stdout_path: str
+    stderr_path: str
+
+
 @attrs.frozen
 class JobDependency:
     """One edge: ``job_id`` waits for ``dependency_job_id``.

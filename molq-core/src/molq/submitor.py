@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 from molq.errors import ConfigError
 
 if TYPE_CHECKING:
+    from molq.async_waiting import AsyncWaiter
     from molq.backend import Finding, SchedulerOptions
     from molq.events import EventBus, EventType, Handler
     from molq.job_handle import JobHandle
     from molq.job_spec import JobExecution, JobResources, JobScheduling, JobSpec, Script, SubmitorDefaults
     from molq.policies import RetentionPolicy, RetryPolicy
-    from molq.records import DependencyPreview, JobDependency, JobRecord, StatusTransition
+    from molq.records import DependencyPreview, JobDependency, JobElement, JobRecord, StatusTransition
     from molq.store import JobStore
 
 
@@ -76,6 +77,7 @@ class Submitor:
             bus=self._bus,
         )
         self._store = self._engine.store
+        self._waiter: AsyncWaiter | None = None
 
     @classmethod
     def for_job(cls, job_id: str, store: JobStore | None = None) -> Submitor:
@@ -208,6 +210,20 @@ class Submitor:
         """
         return self._store.family(job_id)
 
+    def get_elements(self, job_id: str) -> builtins.list[JobElement]:
+        """Return the elements of an array by their index, each as the attempt that ran it last knows it.
+
+        Args:
+            job_id: any attempt of the array.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            ConfigError: it is no array.
+        """
+        from molq.array_listing import list_elements
+
+        return list_elements(self._store, job_id)
+
     def get_dependencies(self, job_id: str) -> builtins.list[JobDependency]:
         """Return the edges to the jobs that a job waits for.
 
@@ -248,11 +264,37 @@ class Submitor:
             JobNotFoundError: there is no such job.
             MolqTimeoutError: some are still active, which it names. They go on.
         """
-        wanted = [record.job_id for record in self.list()] if job_ids is None else [*job_ids]
-        for job_id in wanted:
-            self._check_cluster(job_id)
+        wanted = self._wanted(job_ids)
         self._engine.wait(wanted, timeout)
         return [self._store.latest_attempt(job_id) for job_id in wanted]
+
+    def as_completed(self, job_ids: Sequence[str] | None = None, timeout: float | None = None) -> Iterator[JobRecord]:
+        """Yield the latest attempt's record of each job when the job is over, in the order in which they end.
+
+        Args:
+            job_ids: the jobs; by default all that are active in the cluster now.
+            timeout: seconds to wait at most; without end by default.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            MolqTimeoutError: some are still active, which it names. They go on.
+        """
+        for job_id in self._engine.waiter().as_they_end(self._wanted(job_ids), timeout):
+            yield self._store.latest_attempt(job_id)
+
+    async def as_completed_async(
+        self, job_ids: Sequence[str] | None = None, timeout: float | None = None
+    ) -> AsyncIterator[JobRecord]:
+        """Do the same within asyncio: ``async for record in submitor.as_completed_async()``.
+
+        One task and one worker thread look after all jobs that are awaited; handlers of events are called in the
+        worker thread. A handle can be awaited too: ``record = await handle``.
+
+        Raises:
+            JobNotFoundError, MolqTimeoutError: as ``as_completed``.
+        """
+        async for job_id in self._async_waiter().as_they_end(self._wanted(job_ids), timeout):
+            yield self._store.latest_attempt(job_id)
 
     def retry(self, job_id: str) -> JobHandle:
         """Try a job again that is over, however it ended, as a further attempt of its family.
@@ -269,17 +311,25 @@ class Submitor:
         self._engine.retry(job_id)
         return JobHandle(self, self._store.job(job_id).root_job_id)
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job_id: str, elements: Sequence[int] | None = None) -> None:
         """Ask the scheduler to end a job's latest attempt. Its state follows from what the scheduler then says.
 
         A job that is over stays what it is. There is no further attempt after this.
 
+        Args:
+            job_id: the job.
+            elements: the indices of the elements of an array that are to end; by default the whole job.
+
         Raises:
             JobNotFoundError: there is no such job.
+            ConfigError: the job is no array, has no such element, or the scheduler cannot cancel single elements.
             SchedulerError: the scheduler refused or could not be asked; the job stays what it was.
         """
         self._check_cluster(job_id)
-        self._engine.cancel(job_id)
+        if elements is None:
+            self._engine.cancel(job_id)
+        else:
+            self._engine.cancel_elements(job_id, elements)
 
     def refresh(self) -> None:
         """Ask the scheduler about all active jobs of the cluster, in one batch.
@@ -288,6 +338,23 @@ class Submitor:
             SchedulerError: it could not be asked. No job changes by that; the failure is recorded with the cluster.
         """
         self._engine.refresh()
+
+    def daemon(self, once: bool = False, interval: float = 5.0, run_cleanup: bool = True) -> None:
+        """Look after the cluster's jobs until SIGTERM or SIGINT, which end it within seconds.
+
+        It is a convenience: whoever refreshes, watches or waits does the same work. Of several daemons one asks the
+        scheduler, and the others look at files.
+
+        Args:
+            once: whether to return after one round.
+            interval: seconds between two rounds.
+            run_cleanup: whether to clean up too, now and then every hour.
+        """
+        from molq.daemon import run_rounds
+
+        if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < float("inf"):
+            raise ConfigError(f"interval must be a number of seconds of more than 0, not {interval!r}")
+        run_rounds(lambda: self._engine.round(interval), once=once, interval=interval)
 
     def probe_site(self) -> tuple[Finding, ...]:
         """Find out whether molq can work with the scheduler here; what could not be found out is a finding too."""
@@ -322,6 +389,22 @@ class Submitor:
 
         upstreams = {condition: request.pop(condition, None) for condition in DEPENDENCY_CONDITIONS}
         return build_spec(self._defaults, upstreams=upstreams, retry=retry or self._retry, **request)
+
+    def _wanted(self, job_ids: Sequence[str] | None) -> builtins.list[str]:
+        if job_ids is None:
+            return [record.root_job_id for record in self.list()]
+        if isinstance(job_ids, str):
+            raise ConfigError(f"job_ids takes a list of job ids, such as [{job_ids!r}]")
+        for job_id in job_ids:
+            self._check_cluster(job_id)
+        return [*job_ids]
+
+    def _async_waiter(self) -> AsyncWaiter:
+        if self._waiter is None:
+            from molq.async_waiting import AsyncWaiter
+
+            self._waiter = AsyncWaiter(self._engine.waiter())
+        return self._waiter
 
     def _check_cluster(self, job_id: str) -> None:
         from molq.engine import check_cluster

@@ -54,7 +54,7 @@ class Waiter:
         began = self.monotonic()
         pending = dict.fromkeys(job_ids)
         while pending:
-            ended, look_took = self._step(list(pending))
+            ended, look_took = self.step(list(pending))
             yield from ended
             for job_id in ended:
                 del pending[job_id]
@@ -62,12 +62,11 @@ class Waiter:
             if not pending or ended:
                 continue
             if timeout is not None and now - began >= timeout:
-                raise self._too_late(list(pending), timeout)
-            step = min(max(_STEP_GROWTH * (now - began), _SHORTEST_STEP), _LONGEST_STEP)
-            step = max(step, min(_LOOK_SHARE * look_took, _LONGEST_FOR_LOOKS))
+                raise self.too_late(list(pending), timeout)
+            step = pause(now - began, look_took)
             self.poller.sleep(step if timeout is None else min(step, max(0.0, began + timeout - now)))
 
-    def _step(self, pending: Sequence[str]) -> tuple[list[str], float]:
+    def step(self, pending: Sequence[str]) -> tuple[list[str], float]:
         """Learn what can be learned now; return the jobs that are over, and how long the look at the files took."""
         store, looked = self.poller.store, self.monotonic()
         latest = store.latest_attempts(pending)
@@ -83,7 +82,8 @@ class Waiter:
         ended = [i for i in pending if latest.get(i) not in states or states[latest[i]].is_terminal]
         return ended, look_took
 
-    def _too_late(self, pending: Sequence[str], timeout: float) -> MolqTimeoutError:
+    def too_late(self, pending: Sequence[str], timeout: float) -> MolqTimeoutError:
+        """Return the error that names the jobs that are still active."""
         store = self.poller.store
         latest = store.latest_attempts(pending)
         states: dict[str, JobState] = store.states(set(latest.values()))
@@ -97,3 +97,14 @@ class Waiter:
         return MolqTimeoutError(
             f"still active after {timeout:g} s: {shown}{more}; the jobs go on", timeout=timeout, active=active
         )
+
+
+def pause(waited: float, look_took: float) -> float:
+    """Return how long to sleep until the next look, in seconds.
+
+    Args:
+        waited: for how long it has been waited so far.
+        look_took: how long the last look at the files took.
+    """
+    step = min(max(_STEP_GROWTH * waited, _SHORTEST_STEP), _LONGEST_STEP)
+    return max(step, min(_LOOK_SHARE * look_took, _LONGEST_FOR_LOOKS))

@@ -1,0 +1,79 @@
+"""Wait for jobs within asyncio: one task and one thread for all of a Submitor's jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import cast
+
+from molq.waiting import Waiter, pause
+
+
+class AsyncWaiter:
+    """Waits for jobs for the tasks of one event loop.
+
+    However many tasks wait, one of its own looks after all their jobs; each look is taken in a worker thread, since it
+    may ask the scheduler.
+
+    Args:
+        waiter: takes the looks.
+    """
+
+    def __init__(self, waiter: Waiter) -> None:
+        self._waiter = waiter
+        self._futures: dict[str, asyncio.Future[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._began = 0.0
+
+    async def as_they_end(self, job_ids: Sequence[str], timeout: float | None) -> AsyncIterator[str]:
+        """Yield each job's id when it is over.
+
+        Raises:
+            MolqTimeoutError: after ``timeout`` seconds some are still active.
+        """
+        pending = {self._future(job_id): job_id for job_id in dict.fromkeys(job_ids)}
+        until = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        while pending:
+            left = None if until is None else max(0.0, until - asyncio.get_running_loop().time())
+            ended, _ = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if not ended:
+                raise self._waiter.too_late(list(pending.values()), cast("float", timeout))
+            for future in ended:
+                future.result()
+                yield pending.pop(future)
+
+    def _future(self, job_id: str) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            # Another event loop is gone with all that waited in it.
+            self._loop, self._task, self._futures = loop, None, {}
+        future = self._futures.get(job_id)
+        if future is None or future.done():
+            future = self._futures[job_id] = loop.create_future()
+        self._began = self._waiter.monotonic()
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._look_after_all())
+        return future
+
+    async def _look_after_all(self) -> None:
+        while pending := [job_id for job_id, future in self._futures.items() if not future.done()]:
+            try:
+                ended, look_took = await asyncio.to_thread(self._waiter.step, pending)
+            except Exception as error:  # noqa: BLE001 - who waits is told
+                for job_id in pending:
+                    self._settle(job_id, error)
+                return
+            for job_id in ended:
+                self._settle(job_id, None)
+            if not ended:
+                await asyncio.sleep(pause(self._waiter.monotonic() - self._began, look_took))
+
+    def _settle(self, job_id: str, error: Exception | None) -> None:
+        future = self._futures.pop(job_id)
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,56 @@
+"""Cancel single elements of an array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from molq.array_indices import expand_indices, format_indices
+from molq.backend import SchedulerError
+from molq.errors import BackendError, ConfigError
+from molq.polling import Poller, as_submitted
+from molq.tracking import TrackedJob
+
+
+def cancel_elements(poller: Poller, job_id: str, indices: Sequence[int]) -> None:
+    """Ask for the end of some elements of an array's latest attempt. Those that are over stay what they are.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        ConfigError: it is no array, has no such element, or the scheduler cannot cancel single elements.
+        SchedulerError: the scheduler refused or could not be asked.
+    """
+    store, backend = poller.store, poller.backend
+    job = store.tracked_job(store.latest_attempt(job_id).job_id)
+    known = expand_indices(job.array_spec) if job.array_spec is not None else ()
+    if unknown := set(indices) - set(known):
+        has = f"has the elements {job.array_spec}" if known else "is no array"
+        raise ConfigError(f"job {job_id} {has}, so its element {min(unknown)} cannot be cancelled")
+    if not backend.implements("molq_cancel_elements"):
+        raise ConfigError(f"{backend.description.label} cannot cancel single elements; cancel the whole array")
+    if job.scheduler_job_id is None and not job.state.is_terminal:
+        raise SchedulerError(f"job {job_id} is not in the scheduler yet; cancel the whole array, or try again later")
+    wanted = tuple(sorted(set(indices) - _over(poller, job)))
+    if job.state.is_terminal or not wanted:
+        return
+    if poller.is_a_strangers(job):
+        raise SchedulerError(f"another job has the id {job.scheduler_job_id} by now, and was left alone")
+    receipts = backend.cancel_elements(as_submitted(job), wanted, poller.options, poller.commands)
+    with suppress(SchedulerError, BackendError):  # a look that fails is recorded, and says nothing about the cancel
+        poller.refresh()
+    over = _over(poller, job)
+    refused = {
+        receipt.index: receipt.reason or "it gave no reason"
+        for receipt in receipts
+        if not receipt.accepted and receipt.index is not None and receipt.index not in over
+    }
+    if refused:
+        raise SchedulerError(
+            f"{backend.description.label} refused to cancel the elements {format_indices(refused)} of job "
+            f"{job.scheduler_job_id} (molq's {job.job_id}): {refused[min(refused)]}"
+        )
+
+
+def _over(poller: Poller, job: TrackedJob) -> set[int]:
+    elements = poller.store.elements([job.job_id]).get(job.job_id, ())
+    return {element.index for element in elements if element.state is not None and element.state.is_terminal}
