@@ -66,6 +66,9 @@ def _options(request: SlurmRequest) -> Iterator[str]:
         yield "exclusive"
     if request.dependency is not None:
         yield f"dependency={_quoted(request.dependency)}"
+        if scheduling.dependency is None:
+            # molq itself ends what can never run, and may point the job to another attempt until then.
+            yield "kill-on-invalid-dep=no"
     if scheduling.priority is not None:
         yield _priority(scheduling.priority)
     yield from _mail(scheduling)

@@ -95,6 +95,14 @@ def molq_cancel_jobs(
 
 
 @hookimpl
+def molq_cancel_elements(
+    job: SubmittedJob, indices: tuple[int, ...], options: SlurmSchedulerOptions, commands: Commands
+) -> tuple[CancelReceipt, ...]:
+    """Cancel elements of an array with scancel."""
+    return cancel.cancel_elements(job, indices, options, commands)
+
+
+@hookimpl
 def molq_compile_dependencies(upstreams: tuple[UpstreamJob, ...]) -> CompiledDependencies:
     """Compile dependencies for sbatch."""
     return dependencies.compile_dependencies(upstreams)

@@ -14,6 +14,7 @@ pytest.register_assert_rewrite(
 from molq.testing.contract_control import (  # noqa: E402 - what is imported before cannot explain its assertions
     CancellingRules,
     DependencyRules,
+    ElementCancellingRules,
     RecoveryRules,
 )
 from molq.testing.contract_polling import EndingRules, OutageRules, PollingRules  # noqa: E402 - as above
@@ -37,6 +38,7 @@ class BackendContract(
     EndingRules,
     CancellingRules,
     DependencyRules,
+    ElementCancellingRules,
     RecoveryRules,
 ):
     """All rules for backends.

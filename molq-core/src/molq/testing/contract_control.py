@@ -8,7 +8,7 @@ from typing import Any, get_args
 import attrs
 import pytest
 
-from molq.backend import DependencyCondition, JobState, SchedulerError, UpstreamJob
+from molq.backend import DependencyCondition, JobScheduling, JobState, SchedulerError, UpstreamJob
 from molq.loaded_backend import Backend
 from molq.testing.contract_kit import Cluster, ContractKit, Submitted
 
@@ -109,6 +109,55 @@ class CancellingRules(ContractKit):
             backend.cancel_jobs((job.job,), cluster.options, self.commands(backend))
 
 
+class ElementCancellingRules(ContractKit):
+    """Cancelling single elements of an array."""
+
+    @pytest.fixture
+    def array(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> Submitted:
+        """An array of three elements, if the scheduler can cancel them one by one."""
+        self.needs(backend, "array_spec")
+        if not backend.implements("molq_cancel_elements"):
+            pytest.skip(f"{backend.description.label} cannot cancel single elements")
+        scheduling = JobScheduling(array_spec="1-3")
+        return self.submit(backend, cluster, jobs_dir, command=["sleep", "60"], scheduling=scheduling)
+
+    def test_elements_are_cancelled_and_the_others_go_on(
+        self, backend: Backend, cluster: Cluster, array: Submitted
+    ) -> None:
+        commands = self.commands(backend)
+
+        receipts = backend.cancel_elements(array.job, (1, 3), cluster.options, commands)
+
+        assert {receipt.index: receipt.accepted for receipt in receipts} == {1: True, 3: True}
+        states = {e.index: e.state for e in self.report(backend, cluster, array).elements}
+        assert states[2] is not JobState.CANCELLED
+        backend.cancel_jobs((array.job,), cluster.options, commands)
+
+    def test_an_element_that_is_not_there_is_not_cancelled(
+        self, backend: Backend, cluster: Cluster, array: Submitted
+    ) -> None:
+        commands = self.commands(backend)
+
+        (receipt,) = backend.cancel_elements(array.job, (9,), cluster.options, commands)
+
+        assert not receipt.accepted
+        assert receipt.reason
+        backend.cancel_jobs((array.job,), cluster.options, commands)
+
+    def test_an_element_of_what_is_no_id_is_never_given_to_a_program(
+        self, backend: Backend, cluster: Cluster, array: Submitted
+    ) -> None:
+        self.requires(cluster, "commands_run")
+        before = self.counted(cluster)
+
+        with pytest.raises(SchedulerError):
+            backend.cancel_elements(
+                attrs.evolve(array.job, scheduler_job_id="--all"), (1,), cluster.options, self.commands(backend)
+            )
+
+        assert self.counted(cluster) == before
+
+
 class DependencyRules(ContractKit):
     """Dependencies."""
 
@@ -201,6 +250,21 @@ class DependencyRules(ContractKit):
         commands = self.commands(compiling)
         assert compiling.update_dependencies(job.job, edges[1], cluster.options, commands) is True
         compiling.cancel_jobs((first.job, second.job), cluster.options, commands)
+
+    def test_a_waiting_job_can_be_told_to_wait_for_nothing(
+        self, compiling: Backend, cluster: Cluster, jobs_dir: Path
+    ) -> None:
+        if not compiling.implements("molq_update_dependencies"):
+            pytest.skip(f"{compiling.description.label} cannot change dependencies")
+        upstream = self.submit(compiling, cluster, jobs_dir, command=["sleep", "60"])
+        job = self._dependent(compiling, cluster, jobs_dir, upstream, "after_success")
+        commands = self.commands(compiling)
+
+        assert compiling.update_dependencies(job.job, "", cluster.options, commands) is True
+
+        cluster.run(job.id)
+        self.wait_for(compiling, cluster, job, JobState.SUCCEEDED)
+        compiling.cancel_jobs((upstream.job,), cluster.options, commands)
 
     def test_a_job_that_was_pointed_elsewhere_waits_for_that(
         self, compiling: Backend, cluster: Cluster, jobs_dir: Path

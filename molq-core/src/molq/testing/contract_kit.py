@@ -168,6 +168,7 @@ class ContractKit:
             job_dir=request.job_dir,
             submitted_at=time.time(),
             is_array=request.scheduling.array_spec is not None,
+            array_spec=request.scheduling.array_spec,
         )
         return Submitted(request=request, job=job)
 
