@@ -112,7 +112,7 @@ def test_logs_follow_a_job_to_its_end(molq: Molq, tmp_path: Path):
         (("submit", "local", "--env", "1A=x", "--", "true"), "'1A'"),
         (("submit", "local", "--account", "a", "--", "true"), "does not support account"),
         (("frobnicate",), "No such command 'frobnicate'; see: molq --help"),
-        (("logs",), "Missing argument 'ID'; see: molq logs --help"),
+        (("logs",), "Missing argument 'ID[.INDEX]'; see: molq logs --help"),
     ],
 )
 def test_misuse_is_one_sentence_and_exit_code_2(molq: Molq, arguments: tuple[str, ...], sentence: str):

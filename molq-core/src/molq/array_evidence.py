@@ -15,8 +15,8 @@ from molq.job_folder import ExitFile, JobFolder
 from molq.job_state import JobState
 from molq.tracking import TrackedJob
 
-_BY_FILE = "exit file"
-"""The word for an element's state that only its own file tells."""
+_NO_WORD = ""
+"""For an element of whose state only its own file tells, and not the scheduler."""
 
 
 @attrs.frozen(kw_only=True)
@@ -86,7 +86,7 @@ def _judge(
     index: int, listed: ElementReport | None, before: ElementReport | None, exit_file: ExitFile | None
 ) -> ElementReport | None:
     if exit_file is not None and exit_file.code == 0:
-        word = listed.native_state if listed is not None else _BY_FILE
+        word = listed.native_state if listed is not None else _NO_WORD
         return ElementReport(index=index, native_state=word, state=JobState.SUCCEEDED, exit_code=0)
     if listed is not None and before is not None and _is_settled(before, listed):
         return before
@@ -94,7 +94,7 @@ def _judge(
         return listed if exit_file is None else _corrected(listed, exit_file)
     if before is not None and _is_over(before):
         return before
-    return None if exit_file is None else _failed(index, _BY_FILE, exit_file)
+    return None if exit_file is None else _failed(index, _NO_WORD, exit_file)
 
 
 def _corrected(listed: ElementReport, exit_file: ExitFile) -> ElementReport:

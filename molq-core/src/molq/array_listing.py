@@ -40,7 +40,7 @@ def list_elements(store: JobStore, job_id: str) -> list[JobElement]:
                 exit_code=None if report is None else report.exit_code,
                 signal=None if report is None else report.signal,
                 cause=None if report is None else report.cause,
-                native_state=None if report is None else report.native_state,
+                native_state=None if report is None else report.native_state or None,
                 stdout_path=f"{record.stdout_path}.{index}",
                 stderr_path=f"{record.stderr_path}.{index}",
             )

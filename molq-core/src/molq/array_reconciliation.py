@@ -67,7 +67,7 @@ def _active(job: TrackedJob, array: ArrayEvidence, report: JobReport | None) -> 
         job,
         state=whole.state or (JobState.RUNNING if array.started_at is not None else job.state),
         started_at=_started(job, array, report),
-        native_state=whole.native_state,
+        native_state=whole.native_state or job.native_state,
         reason=report.reason if report is not None and whole.state is JobState.QUEUED else None,
         restarts=max(job.restarts, report.restarts if report is not None else 0),
         missing_since=None,
@@ -87,9 +87,9 @@ def _some_missing(job: TrackedJob, array: ArrayEvidence, report: JobReport | Non
         return None
     missing = missed_once_more(job, now)
     if job.cancel_accepted_at is not None:
-        told = ElementReport(index=0, native_state="absent", state=JobState.CANCELLED, cause="cancelled")
+        told = ElementReport(index=0, native_state="", state=JobState.CANCELLED, cause="cancelled")
     elif is_out_of_patience(missing, now):
-        told = ElementReport(index=0, native_state="absent", state=JobState.LOST, cause="lost")
+        told = ElementReport(index=0, native_state="", state=JobState.LOST, cause="lost")
     else:
         return _change(job, array, missing, "")
     gone = [attrs.evolve(told, index=index) for index in array.missing]
@@ -126,7 +126,7 @@ def _ended(
         state=whole.state,
         started_at=started,
         finished_at=max(finished, started if started is not None else job.submitted_at or job.created_at),
-        native_state=whole.native_state,
+        native_state=whole.native_state or job.native_state,
         exit_code=0 if is_success else whole.exit_code,
         signal=whole.signal,
         cause=None if is_success else whole.cause,

@@ -176,8 +176,8 @@ def preview(
         upstream: its edges, each with the latest attempt of the job that it waits for, and the family to judge it by.
         downstream: the edges of those that wait for it, each with that job, and the family of ``job``.
     """
-    above = tuple(_item(edge, neighbour, family) for edge, neighbour, family in upstream)
-    below = tuple(_item(edge, neighbour, family) for edge, neighbour, family in downstream)
+    above = tuple(_item(edge, edge.dependency_job_id, neighbour, family) for edge, neighbour, family in upstream)
+    below = tuple(_item(edge, edge.job_id, neighbour, family) for edge, neighbour, family in downstream)
     return DependencyPreview(
         job_id=job.job_id,
         upstream_total=len(above),
@@ -188,9 +188,9 @@ def preview(
     )
 
 
-def _item(edge: JobDependency, neighbour: JobRecord, upstream: Family) -> DependencyPreviewItem:
+def _item(edge: JobDependency, job_id: str, neighbour: JobRecord, upstream: Family) -> DependencyPreviewItem:
     return DependencyPreviewItem(
-        job_id=neighbour.job_id,
+        job_id=job_id,
         dependency_type=edge.dependency_type,
         relation_state=relation_of(edge.dependency_type, upstream),
         job_state=neighbour.state,

@@ -354,7 +354,16 @@ class Submitor:
 
         if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < float("inf"):
             raise ConfigError(f"interval must be a number of seconds of more than 0, not {interval!r}")
-        run_rounds(lambda: self._engine.round(interval), once=once, interval=interval)
+        run_rounds(lambda: self.look_after(interval, run_cleanup=run_cleanup), once=once, interval=interval)
+
+    def look_after(self, interval: float = 5.0, *, run_cleanup: bool = True) -> None:  # noqa: ARG002 - see daemon
+        """Do one round of what ``daemon`` does.
+
+        Args:
+            interval: the scheduler is not asked if any process has asked it in about this many seconds.
+            run_cleanup: whether to clean up too, if that was not done in the last hour.
+        """
+        self._engine.round(interval)
 
     def probe_site(self) -> tuple[Finding, ...]:
         """Find out whether molq can work with the scheduler here; what could not be found out is a finding too."""

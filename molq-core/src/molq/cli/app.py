@@ -19,7 +19,10 @@ _COMMANDS = {
     "watch": "Wait until jobs are over.",
     "logs": "Print what a job wrote.",
     "inspect": "Show all that is known of a job.",
+    "history": "Show what became of jobs, with all their attempts.",
     "cancel": "Cancel jobs.",
+    "retry": "Try jobs again that are over.",
+    "daemon": "Look after all jobs until stopped.",
     "doctor": "Look whether a scheduler can be used here.",
     "backends": "List the installed schedulers.",
 }

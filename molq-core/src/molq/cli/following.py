@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from molq.cli.output import visible
@@ -64,14 +65,28 @@ class LogReader:
         self._stream.flush()
 
 
-def follow(submitor: Submitor, job_id: str, readers: Sequence[LogReader]) -> JobRecord:
-    """Copy logs until the job is over, and return its record."""
+def follow(submitor: Submitor, job_id: str, readers_of: Callable[[JobRecord], Sequence[LogReader]]) -> JobRecord:
+    """Copy the logs of a job and of its further attempts until it is over, and return the last one's record.
+
+    Args:
+        submitor: knows the job.
+        job_id: the job.
+        readers_of: returns what reads the logs of an attempt.
+    """
+    attempt = submitor.get_latest(job_id)
+    readers = readers_of(attempt)
     while True:
         try:
             (record,) = submitor.watch([job_id], timeout=_TURN_SECONDS)
         except MolqTimeoutError:
             record = None
+        latest = submitor.get_latest(job_id)
         for reader in readers:
             reader.pump()
+        if latest.job_id != attempt.job_id:
+            print(f"molq: {visible(latest.reason or f'attempt {latest.attempt}')}", file=sys.stderr)
+            attempt, readers = latest, readers_of(latest)
+            for reader in readers:
+                reader.pump()
         if record is not None:
             return record

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from molq.errors import MolqError
+from molq.errors import CommandError, MolqError
 from molq.records import JobRecord
 from molq.store import JobStore
 from molq.submitor import Submitor
@@ -23,6 +23,20 @@ def find_jobs(store: JobStore, prefixes: Iterable[str]) -> list[JobRecord]:
         JobNotFoundError: one fits no job, or several.
     """
     return [store.job(store.resolve(prefix)) for prefix in dict.fromkeys(prefixes)]
+
+
+def split_element(text: str) -> tuple[str, int | None]:
+    """Return the job's id and the element's index in ``ID.3``; without an element, None.
+
+    Raises:
+        CommandError: what follows the dot is no index.
+    """
+    prefix, dot, index = text.partition(".")
+    if not dot:
+        return prefix, None
+    if not index.isascii() or not index.isdigit() or len(index) > 9:
+        raise CommandError(f"{text!r} names no element of an array; write ID.INDEX, such as 1f3a9c02.3")
+    return prefix, int(index)
 
 
 def by_cluster(records: Iterable[JobRecord]) -> dict[tuple[str, str], list[JobRecord]]:

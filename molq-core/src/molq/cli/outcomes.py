@@ -11,7 +11,8 @@ def outcome_line(record: JobRecord) -> str:
     """Return a line such as ``1f3a9c02  failed after 3.2s: ended with exit code 3``."""
     took = "" if record.started_at is None else f" after {elapsed(record, record.finished_at or 0.0)}"
     reason = f": {record.failure_reason}" if record.failure_reason else ""
-    return visible(f"{record.job_id[:SHORT_ID]}  {record.state.value}{took}{reason}")
+    attempt = f" (attempt {record.attempt})" if record.attempt > 1 else ""
+    return visible(f"{record.root_job_id[:SHORT_ID]}  {record.state.value}{attempt}{took}{reason}")
 
 
 def exit_code_of(record: JobRecord) -> int:

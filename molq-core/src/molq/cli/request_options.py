@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from molq.errors import CommandError
+from molq.cli.variables import variables_of
 from molq.job_spec import JobExecution, JobResources, JobScheduling, Script
 from molq.quantities import Duration, Memory
 from molq.store import JobStore
@@ -40,9 +40,23 @@ _OPTIONS = (
     click.option("--after-started", multiple=True, metavar="ID", help="Wait until this job started; repeatable."),
     click.option("--after", multiple=True, metavar="ID", help="Wait until this job ended; repeatable."),
     click.option("--env", "-e", multiple=True, metavar="NAME=VALUE", help="Set a variable; repeatable."),
+    click.option("--env-file", type=click.Path(), metavar="FILE", help="Set the variables in this file of NAME=VALUE."),
     click.option("--cwd", metavar="FOLDER", help="The working directory; default: the current one."),
     click.option("--output", "output_file", metavar="FILE", help="Where standard output goes."),
     click.option("--error", "error_file", metavar="FILE", help="Where standard error goes."),
+    click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Try again up to N times."),
+    click.option(
+        "--retry-on",
+        multiple=True,
+        type=click.Choice(("failed", "timed_out", "lost")),
+        help="After this end only; repeatable; default: failed and timed_out.",
+    ),
+    click.option(
+        "--retry-on-exit-code", multiple=True, type=int, metavar="CODE", help="After this exit code only; repeatable."
+    ),
+    click.option("--retry-wait", metavar="DURATION", help="Wait so long before the first retry; default: 5s."),
+    click.option("--more-memory", metavar="FACTOR[:CAP]", help="After out of memory, ask for so much more: 2:64G."),
+    click.option("--more-time", metavar="FACTOR[:CAP]", help="After a time limit, ask for so much more: 1.5:24h."),
 )
 _CONDITIONS = ("after_success", "after_failure", "after_started", "after")
 _SCHEDULING = (
@@ -86,7 +100,7 @@ def request_of(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, A
         ),
         "scheduling": JobScheduling(**{name: options[name] for name in _SCHEDULING}),
         "execution": JobExecution(
-            env=_variables(options["env"]),
+            env=variables_of(options["env_file"], options["env"]),
             cwd=options["cwd"],
             job_name=options["job_name"],
             output_file=options["output_file"],
@@ -100,16 +114,6 @@ def _script(path: str | None) -> Script | None:
     if path is None:
         return None
     return Script.inline(sys.stdin.read()) if path == "-" else Script.path(Path(path))
-
-
-def _variables(pairs: tuple[str, ...]) -> dict[str, str] | None:
-    variables = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise CommandError(f"--env takes NAME=VALUE, not {pair!r}")
-        variables[name] = value
-    return variables or None
 
 
 def _upstreams(options: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -16,12 +16,12 @@ from molq.store import JobStore
 @click.option("--no-refresh", is_flag=True, help="Do not ask the schedulers; show what is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(job_ids: tuple[str, ...], no_refresh: bool, as_json: bool) -> None:
-    """Show where jobs are."""
+    """Show where jobs are, each by its latest attempt."""
     store = JobStore()
-    records = find_jobs(store, job_ids)
+    records = [store.latest_attempt(record.job_id) for record in find_jobs(store, job_ids)]
     if not no_refresh:
         refresh(store, records)
-        records = [store.job(record.job_id) for record in records]
+        records = [store.latest_attempt(record.job_id) for record in records]
     if as_json:
         print_json([plain(record) for record in records])
     else:

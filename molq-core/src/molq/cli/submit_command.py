@@ -11,6 +11,7 @@ from molq.cli.following import LogReader, follow
 from molq.cli.outcomes import exit_code_of, outcome_line
 from molq.cli.output import SHORT_ID, plain, print_json, visible
 from molq.cli.request_options import request_of, request_options
+from molq.cli.retry_options import policy_of
 from molq.job_state import JobState
 from molq.records import JobRecord
 from molq.scheduler_options import parse_options
@@ -44,7 +45,7 @@ def command(scheduler: str, argv: tuple[str, ...], **options: Any) -> int:
     """  # noqa: D301 - click takes the character \b for: leave these lines as they are
     backend_options = parse_options(scheduler, options["pairs"])
     submitor = Submitor(options["cluster"] or scheduler, scheduler, scheduler_options=backend_options)
-    request = request_of(argv, options)
+    request = {**request_of(argv, options), "retry": policy_of(options, None)}
     if options["dry_run"]:
         click.echo(submitor.preview(**request), nl=False)
         return 0
@@ -59,17 +60,21 @@ def command(scheduler: str, argv: tuple[str, ...], **options: Any) -> int:
     else:
         where = f"{visible(record.cluster_name)} as {record.scheduler_job_id}"
         click.echo(f"{record.job_id}  {record.state.value} to {where}")
-    return UNCONFIRMED if record.state is JobState.CREATED else 0
+    is_unconfirmed = record.state is JobState.CREATED and record.not_before is None
+    return UNCONFIRMED if is_unconfirmed else 0
 
 
 def _block(submitor: Submitor, record: JobRecord, *, as_json: bool) -> int:
     raw = not sys.stdout.isatty()
-    readers = [
-        LogReader(record.stdout_path, sys.stderr if as_json else sys.stdout, raw=raw),
-        LogReader(record.stderr_path, sys.stderr, raw=raw),
-    ]
+
+    def readers_of(attempt: JobRecord) -> list[LogReader]:
+        return [
+            LogReader(attempt.stdout_path, sys.stderr if as_json else sys.stdout, raw=raw),
+            LogReader(attempt.stderr_path, sys.stderr, raw=raw),
+        ]
+
     try:
-        ended = follow(submitor, record.job_id, readers)
+        ended = follow(submitor, record.job_id, readers_of)
     except KeyboardInterrupt:
         short = record.job_id[:SHORT_ID]
         print(

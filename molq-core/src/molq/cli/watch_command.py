@@ -24,13 +24,13 @@ _TURN_SECONDS = 0.5
 @click.option("--timeout", metavar="DURATION", help="Give up after this long, such as 90s or 2h; the jobs go on.")
 @click.option("--json", "as_json", is_flag=True, help="Print the final records as JSON, and nothing else.")
 def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int:
-    """Wait until jobs are over: these, or all that are active now.
+    """Wait until jobs are over, with all their attempts: these, or all that are active now.
 
     Exits with 0 if all succeeded; for a single job otherwise with its own exit code, if it has one, else with 1.
     Ctrl-C leaves the jobs alone.
     """
     store = JobStore()
-    records = find_jobs(store, job_ids) if job_ids else store.jobs()
+    records = _families(find_jobs(store, job_ids) if job_ids else store.jobs())
     limit = None if timeout is None else Duration.parse(timeout).seconds
     told: set[str] = set()
     try:
@@ -39,34 +39,40 @@ def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int
         again = " ".join(["molq watch", *(record.job_id[:SHORT_ID] for record in records if job_ids)])
         print(f"\nmolq: stopped watching; the jobs go on. Watch them again with: {again}", file=sys.stderr)
         return 130
-    ended = [store.job(record.job_id) for record in records]
+    ended = [store.latest_attempt(record.job_id) for record in records]
     if as_json:
         print_json([plain(record) for record in ended])
     elif not ended:
         click.echo("no active jobs")
     else:
         for record in ended:
-            if record.job_id not in told:
+            if record.root_job_id not in told:
                 click.echo(outcome_line(record))
     if len(ended) == 1:
         return exit_code_of(ended[0])
     return max((min(exit_code_of(record), 1) for record in ended), default=0)
 
 
+def _families(records: list[JobRecord]) -> list[JobRecord]:
+    """Return one record for each family."""
+    return list({record.root_job_id: record for record in records}.values())
+
+
 def _wait(store: JobStore, records: list[JobRecord], limit: float | None, told: set[str] | None) -> None:
     """Wait for the jobs of several clusters in turns; print their steps, and note whose end was told."""
     began = time.monotonic()
-    watched = {record.job_id for record in records}
+    watched = {record.root_job_id for record in records}
 
     def show(payload: EventPayload) -> None:
         step, record = payload.transition, payload.record
-        if told is None or step is None or record is None or step.job_id not in watched:
+        if told is None or step is None or record is None or record.root_job_id not in watched:
             return
         if step.new_state.is_terminal:
-            told.add(step.job_id)
+            told.add(record.root_job_id)
             click.echo(outcome_line(record))
         else:
-            click.echo(f"{step.job_id[:SHORT_ID]}  {visible(step.new_state.value)}")
+            shown = step.reason if step.old_state is None else step.new_state.value
+            click.echo(f"{record.root_job_id[:SHORT_ID]}  {visible(shown or step.new_state.value)}")
 
     pending = submitors(store, records)
     for submitor, _ in pending:

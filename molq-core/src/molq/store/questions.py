@@ -81,6 +81,15 @@ class Questions:
         )
         return list(rows.records(reversed(found)))
 
+    def ended_jobs(self, cluster_name: str | None = None, *, limit: int) -> list[JobRecord]:
+        """Return the newest ``limit`` jobs that are over, oldest first: of one cluster or of all."""
+        where, values = ("", []) if cluster_name is None else ("cluster_name = ? AND ", [rows.as_column(cluster_name)])
+        found = self._connection.ask(
+            f"SELECT {rows.RECORD_COLUMNS} FROM jobs WHERE {where}{ENDED} ORDER BY number DESC LIMIT ?",
+            (*values, limit),
+        )
+        return list(rows.records(reversed(found)))
+
     def resolve(self, prefix: str) -> str:
         """Return the only job id that starts with ``prefix``.
 

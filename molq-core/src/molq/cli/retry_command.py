@@ -1,0 +1,47 @@
+"""``molq retry``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from molq.cli.jobs import find_jobs, submitors
+from molq.cli.output import SHORT_ID, plain, print_json, visible
+from molq.errors import SubmitError
+from molq.job_state import JobState
+from molq.store import JobStore
+
+
+@click.command("retry")
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the new attempts' records as JSON.")
+def command(job_ids: tuple[str, ...], as_json: bool) -> int:
+    """Try jobs again that are over, each as a further attempt of itself.
+
+    An attempt runs the script as it was first submitted, and asks for the same. Of an array, only the elements that did
+    not succeed run again.
+    """
+    store = JobStore()
+    failed = False
+    tried = []
+    for submitor, records in submitors(store, find_jobs(store, job_ids)):
+        for record in records:
+            try:
+                submitor.retry(record.job_id)
+            except SubmitError as error:
+                failed = True
+                print(f"molq: error: {visible(str(error))}", file=sys.stderr)
+            else:
+                tried.append(store.latest_attempt(record.job_id))
+    if as_json:
+        print_json([plain(record) for record in tried])
+    for record in () if as_json else tried:
+        failed = failed or record.state is JobState.FAILED
+        where = f" as {record.scheduler_job_id}" if record.scheduler_job_id else ""
+        note = record.failure_reason or record.reason
+        shown = f"{record.state.value}{where}" + (f": {note}" if note and not where else "")
+        click.echo(
+            f"{record.root_job_id[:SHORT_ID]}  attempt {record.attempt} ({record.job_id[:SHORT_ID]}) {visible(shown)}"
+        )
+    return 1 if failed else 0
