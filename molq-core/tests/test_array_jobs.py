@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from molq.attempts import plan_by_hand
+from molq.backend import CancelReceipt, SchedulerError
+from molq.element_cancellation import cancel_elements
+from molq.errors import ConfigError
 from molq.job_state import JobState
 from molq.policies import RetryBackoff, RetryPolicy
 
@@ -238,3 +241,59 @@ def test_by_hand_all_elements_that_did_not_succeed_are_run_again(cluster):
     plan_by_hand(cluster.store, job.job_id, cluster.clock())
 
     assert cluster.latest(job).array_spec == "1-2"
+
+
+def cancelling(cluster, accepted):
+    """Let the scheduler accept to cancel these elements, which it then lists no more."""
+
+    def cancel_elements(job, indices):
+        return tuple(
+            CancelReceipt(scheduler_job_id=job.scheduler_job_id, accepted=i in accepted, reason="no", index=i)
+            for i in indices
+        )
+
+    cluster.backend = cluster.scheduler.backend(molq_cancel_elements=cancel_elements)
+
+
+def test_an_element_that_is_gone_after_its_cancel_was_accepted_is_cancelled(cluster):
+    cancelling(cluster, {2})
+    job = cluster.submit(array_spec="0-2")
+    listed(cluster, job, {0: R, 1: R, 2: Q})
+    cluster.scheduler.list_elements(job.scheduler_job_id, {0: R, 1: R})
+
+    cancel_elements(cluster.poller, job.job_id, [2])
+
+    assert cluster.elements(job) == {0: R, 1: R, 2: C}
+    listed(cluster, job, {0: S, 1: S})
+    assert cluster.record(job).failure_reason == "1 of 3 elements were cancelled: 2"
+
+
+def test_an_element_whose_cancel_was_accepted_goes_on_until_it_is_over(cluster):
+    cancelling(cluster, {1})
+    job = cluster.submit(array_spec="0-1")
+    listed(cluster, job, {0: R, 1: R})
+
+    cancel_elements(cluster.poller, job.job_id, [1])
+    assert cluster.elements(job) == {0: R, 1: R}
+    cluster.end(job, 0, element=1)
+    listed(cluster, job, {0: S})
+
+    assert cluster.state(job) is S
+
+
+def test_a_refused_cancel_of_an_element_is_an_error(cluster):
+    cancelling(cluster, set())
+    job = cluster.submit(array_spec="0-1")
+    listed(cluster, job, {0: R, 1: R})
+
+    with pytest.raises(SchedulerError, match=r"refused to cancel the elements 1 of job 101 .*: no"):
+        cancel_elements(cluster.poller, job.job_id, [1])
+
+
+@pytest.mark.parametrize(("spec", "sentence"), [("0-1", "has the elements 0-1"), (None, "is no array")])
+def test_what_is_no_element_cannot_be_cancelled(cluster, spec, sentence):
+    cancelling(cluster, {0})
+    job = cluster.submit(array_spec=spec)
+
+    with pytest.raises(ConfigError, match=f"{sentence}, so its element 7 cannot be cancelled"):
+        cancel_elements(cluster.poller, job.job_id, [7])

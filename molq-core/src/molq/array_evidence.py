@@ -15,6 +15,9 @@ from molq.job_folder import ExitFile, JobFolder
 from molq.job_state import JobState
 from molq.tracking import TrackedJob
 
+CANCELLED = "cancelled"
+"""The cause of an element's end, and, before that, the mark of one that the scheduler has accepted to cancel."""
+
 _NO_WORD = ""
 """For an element of whose state only its own file tells, and not the scheduler."""
 
@@ -38,7 +41,9 @@ class ArrayEvidence:
     ended_at: float | None
 
 
-def gather(job: TrackedJob, report: JobReport | None, known: Sequence[ElementReport]) -> ArrayEvidence:
+def gather(
+    job: TrackedJob, report: JobReport | None, known: Sequence[ElementReport], *, is_answered: bool
+) -> ArrayEvidence:
     """Return what is known of the elements of an array.
 
     An exit file that says 0 is a success, whatever else is said. What the scheduler says of an element comes next;
@@ -49,6 +54,7 @@ def gather(job: TrackedJob, report: JobReport | None, known: Sequence[ElementRep
         job: the array.
         report: what the scheduler says of it now, if it does.
         known: what the store has of its elements.
+        is_answered: whether the scheduler was asked and answered.
     """
     folder = JobFolder(Path(job.job_dir))
     files = folder.read_elements()
@@ -62,7 +68,7 @@ def gather(job: TrackedJob, report: JobReport | None, known: Sequence[ElementRep
             exit_file = folder.read_exit(index)
             if exit_file is not None:
                 ends.append(exit_file.at)
-        element = _judge(index, listed.get(index), before.get(index), exit_file)
+        element = _judge(index, listed.get(index), before.get(index), exit_file, is_answered=is_answered)
         if element is None:
             missing.add(index)
         else:
@@ -83,7 +89,12 @@ def _asked_for(job: TrackedJob, listed: Iterable[int]) -> Iterable[int]:
 
 
 def _judge(
-    index: int, listed: ElementReport | None, before: ElementReport | None, exit_file: ExitFile | None
+    index: int,
+    listed: ElementReport | None,
+    before: ElementReport | None,
+    exit_file: ExitFile | None,
+    *,
+    is_answered: bool,
 ) -> ElementReport | None:
     if exit_file is not None and exit_file.code == 0:
         word = listed.native_state if listed is not None else _NO_WORD
@@ -91,10 +102,22 @@ def _judge(
     if listed is not None and before is not None and _is_settled(before, listed):
         return before
     if listed is not None:
-        return listed if exit_file is None else _corrected(listed, exit_file)
+        seen = listed if exit_file is None else _corrected(listed, exit_file)
+        return _still_to_end(seen) if is_to_end(before) and not _is_over(seen) else seen
     if before is not None and _is_over(before):
         return before
+    if exit_file is None and is_answered and is_to_end(before):
+        return ElementReport(index=index, native_state=_NO_WORD, state=JobState.CANCELLED, cause=CANCELLED)
     return None if exit_file is None else _failed(index, _NO_WORD, exit_file)
+
+
+def is_to_end(element: ElementReport | None) -> bool:
+    """Tell whether the scheduler has accepted to cancel an element that was not over then."""
+    return element is not None and element.cause == CANCELLED and not _is_over(element)
+
+
+def _still_to_end(element: ElementReport) -> ElementReport:
+    return attrs.evolve(element, cause=CANCELLED)
 
 
 def _corrected(listed: ElementReport, exit_file: ExitFile) -> ElementReport:

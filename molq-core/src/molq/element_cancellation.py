@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
+import attrs
+
+from molq.array_elements import ElementReport
+from molq.array_evidence import CANCELLED
 from molq.array_indices import expand_indices, format_indices
 from molq.backend import SchedulerError
 from molq.errors import BackendError, ConfigError
 from molq.polling import Poller, as_submitted
-from molq.tracking import TrackedJob
+from molq.tracking import Change, TrackedJob
 
 
 def cancel_elements(poller: Poller, job_id: str, indices: Sequence[int]) -> None:
@@ -36,6 +40,7 @@ def cancel_elements(poller: Poller, job_id: str, indices: Sequence[int]) -> None
     if poller.is_a_strangers(job):
         raise SchedulerError(f"another job has the id {job.scheduler_job_id} by now, and was left alone")
     receipts = backend.cancel_elements(as_submitted(job), wanted, poller.options, poller.commands)
+    _mark(poller, job.job_id, {receipt.index for receipt in receipts if receipt.accepted})
     with suppress(SchedulerError, BackendError):  # a look that fails is recorded, and says nothing about the cancel
         poller.refresh()
     over = _over(poller, job)
@@ -49,6 +54,21 @@ def cancel_elements(poller: Poller, job_id: str, indices: Sequence[int]) -> None
             f"{backend.description.label} refused to cancel the elements {format_indices(refused)} of job "
             f"{job.scheduler_job_id} (molq's {job.job_id}): {refused[min(refused)]}"
         )
+
+
+def _mark(poller: Poller, job_id: str, accepted: Collection[int | None]) -> None:
+    """Note which elements will end: schedulers forget such as were still waiting."""
+    store = poller.store
+    while True:
+        job = store.tracked_job(job_id)
+        known = {element.index: element for element in store.elements([job_id]).get(job_id, ())}
+        for index in (i for i in accepted if i is not None):
+            element = known.get(index) or ElementReport(index=index, native_state="", state=None)
+            if element.state is None or not element.state.is_terminal:
+                known[index] = attrs.evolve(element, cause=CANCELLED)
+        change = Change(old=job, new=job, reason="", elements=tuple(known[index] for index in sorted(known)))
+        if store.apply([change], poller.clock()) or job.state.is_terminal:
+            return  # else another process has written the row meanwhile
 
 
 def _over(poller: Poller, job: TrackedJob) -> set[int]:

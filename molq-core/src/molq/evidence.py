@@ -77,7 +77,8 @@ def evidence_on_disk(
         elements: what the store has of an array's elements.
     """
     if job.is_array:
-        return Evidence(answer=answer, report=report, array=gather(job, report, elements))
+        is_answered = answer in (Answer.ABSENT, Answer.REPORTED)
+        return Evidence(answer=answer, report=report, array=gather(job, report, elements, is_answered=is_answered))
     folder = JobFolder(Path(job.job_dir))
     # The start file first: a new run deletes the exit file of the last before it writes its own start file.
     start = folder.read_start()

@@ -14,8 +14,11 @@ from molq_slurm.programs import tag_in
 from molq_slurm.queue_listing import QueueRow
 from molq_slurm.reports import element_from_accounts, element_from_queue, is_stale, is_thin
 
-_SETTLING = 60.0
-"""Seconds after the last known end before an element that nobody knows is held for one that was cancelled early."""
+_SETTLING = 30.0
+"""Seconds after the last known end before an element that nobody knows is held for one that was cancelled early.
+
+Until then it is left out of the report: molq knows what it has cancelled itself, and is patient about the others.
+"""
 
 
 @attrs.frozen(kw_only=True)
@@ -102,7 +105,12 @@ def report_array(view: ArrayView, accounts: Accounts | None, now: float) -> JobR
         if not isinstance(settled, dict):
             return settled
         elements = settled
-    return _summary(view, tag, elements) if elements else None
+        missing -= elements.keys()
+    if not elements:
+        return None
+    report = _summary(view, tag, elements)
+    is_open = bool(missing) and report.state is not None and report.state.is_terminal
+    return attrs.evolve(report, state=None) if is_open else report
 
 
 def _add_accounted(
@@ -161,7 +169,7 @@ def _settle_missing(
     if started is None or missing & started or not ends:
         return None
     if now - max(ends) < _SETTLING:
-        return Source.FAILED
+        return elements
     cancelled = ElementReport(index=0, native_state="CANCELLED", state=JobState.CANCELLED, cause="cancelled")
     return {**elements, **{index: attrs.evolve(cancelled, index=index) for index in missing}}
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import click
 
+from molq.array_elements import ElementReport
+from molq.array_indices import format_indices
 from molq.cli.jobs import find_jobs, refresh
 from molq.cli.output import clock, plain, print_json, print_table, visible
 from molq.records import JobRecord
@@ -19,7 +22,10 @@ _TIMES = frozenset(name for name in JobRecord.__annotations__ if name.endswith((
 @click.option("--no-refresh", is_flag=True, help="Do not ask the scheduler; show what is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
-    """Show all that is known of a job: its record, its request, its neighbours and the steps in its life."""
+    """Show all that is known of a job: its record, request, elements, neighbours and the steps in its life.
+
+    An id names one attempt; molq history shows them all.
+    """
     store = JobStore()
     (record,) = find_jobs(store, [job_id])
     if not no_refresh:
@@ -28,6 +34,7 @@ def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
     request = store.request(record.job_id)
     steps = store.transitions(record.job_id)
     edges = [*store.dependencies(record.job_id), *store.dependents(record.job_id)]
+    elements = store.elements([record.job_id]).get(record.job_id, ())
     health = store.leases.health(record.cluster_name, record.scheduler)
     if as_json:
         print_json(
@@ -36,6 +43,7 @@ def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
                 "request": request,
                 "dependencies": [plain(edge) for edge in edges],
                 "transitions": [plain(step) for step in steps],
+                "elements": [plain(element) for element in elements],
                 "cluster": plain(health),
             }
         )
@@ -46,6 +54,9 @@ def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
             click.echo(f"{part + '.' + name:<24}{visible(json.dumps(value, ensure_ascii=False))}")
     if health.failing_since is not None and not record.state.is_terminal:
         click.echo(f"{'stale':<24}since {clock(health.failing_since)}: {visible(health.failure or '')}")
+    if elements:
+        click.echo()
+        print_table(("ELEMENTS", "STATE", "EXIT", "CAUSE"), _grouped(elements))
     if edges:
         click.echo()
         print_table(
@@ -57,6 +68,16 @@ def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
         ("WHEN", "FROM", "TO", "LEARNED FROM"),
         [(clock(s.timestamp), s.old_state or "-", s.new_state, s.reason or "") for s in steps],
     )
+
+
+def _grouped(elements: Sequence[ElementReport]) -> list[tuple[str, ...]]:
+    """Return a row for each group of elements that are alike."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for element in elements:
+        state = "-" if element.state is None else element.state.value
+        code = "-" if element.exit_code is None else str(element.exit_code)
+        alike.setdefault((state, code, element.cause or "-"), []).append(element.index)
+    return [(format_indices(indices), *facts) for facts, indices in alike.items()]
 
 
 def _print_record(record: JobRecord) -> None:
