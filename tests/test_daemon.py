@@ -1,0 +1,129 @@
+"""The daemon looks after jobs until a signal ends it, and asks the scheduler no more often for being many."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from molq import ConfigError, JobState, JobStore, RetryBackoff, RetryPolicy, Submitor
+from molq_slurm.testing import FakeSlurm
+
+Molq = Callable[..., subprocess.CompletedProcess[str]]
+_MOLQ = str(Path(sys.executable).with_name("molq"))
+
+
+def _daemon(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([_MOLQ, "daemon", *arguments], stderr=subprocess.PIPE, text=True)
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_daemon_submits_what_is_due_and_ends_on_sigterm(submitor: Submitor, store: JobStore):
+    job = submitor.submit(command="exit 1", retry=RetryPolicy(3, backoff=RetryBackoff("fixed", 0.2)))
+    daemon = _daemon("--interval", "0.2")
+
+    _until(lambda: len(store.family(job.job_id)) == 3 and store.latest_attempt(job.job_id).state.is_terminal)
+    daemon.send_signal(signal.SIGTERM)
+
+    assert daemon.communicate(timeout=10)[1] == ""
+    assert daemon.returncode == 0
+
+
+def test_a_daemon_whose_scheduler_hangs_ends_all_the_same(fake_slurm: FakeSlurm, store: JobStore):
+    with Submitor("lab", "slurm", store=store) as submitor:
+        submitor.submit(command="true")
+    fake_slurm.freeze()
+    before = len(fake_slurm.commands_run)
+    daemon = _daemon("--interval", "0.2")
+    _until(lambda: len(fake_slurm.commands_run) > before)
+
+    began = time.monotonic()
+    daemon.send_signal(signal.SIGTERM)
+    daemon.communicate(timeout=20)
+
+    assert daemon.returncode == 0
+    assert time.monotonic() - began < 10
+    health = store.leases.health("lab", "slurm")
+    assert health.failing_since is None, "that a daemon was stopped tells nothing of the scheduler"
+
+
+def test_two_daemons_ask_as_often_as_one(fake_slurm: FakeSlurm, store: JobStore):
+    with Submitor("lab", "slurm", store=store) as submitor:
+        job = submitor.submit(command="true")
+        fake_slurm.start(job.scheduler_job_id)
+    before = len(fake_slurm.commands_run)
+    began = time.monotonic()
+    daemons = [_daemon("--interval", "1") for _ in range(2)]
+    time.sleep(4)
+    for daemon in daemons:
+        daemon.send_signal(signal.SIGTERM)
+    for daemon in daemons:
+        daemon.communicate(timeout=10)
+
+    rounds = time.monotonic() - began
+    asked = len(fake_slurm.commands_run) - before
+    assert 2 <= asked <= rounds / 0.9 + 1
+
+
+def test_one_round_is_enough_for_cron(molq: Molq, submitor: Submitor, store: JobStore):
+    job = submitor.submit(command="exit 0")
+    _until(lambda: (Path(store.job(job.job_id).job_dir) / "exit").exists())
+
+    reply = molq("daemon", "--once")
+
+    assert (reply.returncode, reply.stdout, reply.stderr) == (0, "", "")
+    assert job.status() is JobState.SUCCEEDED
+
+
+def test_a_cluster_that_cannot_be_looked_after_hinders_no_other(fake_slurm: FakeSlurm, molq: Molq, store: JobStore):
+    with Submitor("lab", "slurm", store=store) as lab, Submitor("here", "local", store=store) as here:
+        lab.submit(command="true")
+        job = here.submit(command="exit 0")
+    with store._connection.writing() as sqlite:
+        sqlite.execute("UPDATE jobs SET scheduler = 'gone' WHERE scheduler = 'slurm'")
+    _until(lambda: (Path(store.job(job.job_id).job_dir) / "exit").exists())
+
+    reply = molq("daemon", "--once")
+
+    assert reply.returncode == 0
+    assert "lab (gone) cannot be looked after: there is no scheduler 'gone'" in reply.stderr
+    assert store.job(job.job_id).state is JobState.SUCCEEDED
+
+
+def test_a_submitors_daemon_can_do_one_round_in_any_thread(submitor: Submitor):
+    job = submitor.submit(command="exit 0")
+    thread = threading.Thread(target=submitor.daemon, kwargs={"once": True})
+    _until(lambda: (Path(submitor.get(job.job_id).job_dir) / "exit").exists())
+
+    thread.start()
+    thread.join(20)
+
+    assert job.status() is JobState.SUCCEEDED
+
+
+def test_signals_mean_again_what_they_meant_before(submitor: Submitor):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    submitor.daemon(interval=60)
+
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)] == before
+
+
+@pytest.mark.parametrize("interval", [0, -1, True, "5", float("inf")])
+def test_an_interval_is_a_number_of_seconds(submitor: Submitor, interval: object):
+    with pytest.raises(ConfigError, match="interval must be a number of seconds of more than 0"):
+        submitor.daemon(interval=interval)
