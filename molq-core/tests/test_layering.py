@@ -13,13 +13,14 @@ SOURCE = Path(molq.__file__).parent
 
 LAYERS = {
     "values": "quantities job_spec job_state records policies errors tracking endings conditions field_rules "
-    "array_indices array_elements job_ids",
+    "array_indices array_elements job_ids plain_problems plain_values typed_text toml_keys",
     "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder testing",
     "store": "store",
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
     "cancellation waiting events retries dependencies cleanup site_report attempts dependants late_submission upkeep "
     "neighbours patience array_evidence array_reconciliation array_listing async_waiting element_cancellation",
-    "facade": "engine submitor job_handle config scheduler_options daemon",
+    "facade": "engine submitor job_handle config scheduler_options daemon config_file profile_file profile_settings "
+    "profile_edits toml_edits toml_statements",
     "faces": "cli monitoring __main__",
 }
 ORDER = list(LAYERS)
@@ -35,6 +36,10 @@ OPEN_TO_FACES = {
     "submitor",
     "job_handle",
     "config",
+    "config_file",
+    "profile_edits",
+    "profile_file",
+    "profile_settings",
     "cli",
     "scheduler_options",
     "monitoring",

@@ -10,7 +10,7 @@ import pytest
 from molq.backend import SchedulerOptions
 from molq.errors import ConfigError
 from molq.quantities import Duration, Memory
-from molq.snapshots import parse_option
+from molq.scheduler_options import parse_option
 
 
 @attrs.frozen(kw_only=True)
