@@ -15,6 +15,7 @@ from molq.job_state import JobState
 EVERY = [
     errors.MolqError("sentence"),
     errors.ConfigError("sentence"),
+    errors.ConfigFileError("sentence", path=Path("/x/config.toml"), problems=("profiles.p: lacks the key scheduler",)),
     errors.OptionsTypeError("sentence"),
     errors.BackendError("sentence", scheduler="slurm", distribution="molq-slurm 0.1"),
     errors.UnsupportedFieldsError("sentence", scheduler="local", fields=("qos", "email")),
@@ -38,6 +39,7 @@ def name(error):
     ("error", "bases"),
     [
         ("ConfigError", (errors.MolqError,)),
+        ("ConfigFileError", (errors.ConfigError,)),
         ("OptionsTypeError", (errors.ConfigError, TypeError)),
         ("BackendError", (errors.ConfigError,)),
         ("UnsupportedFieldsError", (errors.ConfigError,)),

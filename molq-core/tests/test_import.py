@@ -48,11 +48,19 @@ def test_importing_molq_imports_nothing_of_weight():
 
 def test_importing_the_submitor_leaves_out_what_it_seldom_needs():
     heavy = {"click", "tomlkit", "cattrs", "cattr", "asyncio", "textual", "importlib.metadata", "molq.hookspecs"}
+    heavy |= {"tomllib", "molq.config"}
 
     modules = imported_by("from molq import Submitor")
 
     assert modules & heavy == set()
     assert {name for name in modules if name.startswith("molq_")} == set()
+
+
+def test_reading_a_profile_needs_no_more_than_reading():
+    modules = imported_by("from molq import load_config\ntry: load_config()\nexcept Exception: pass")
+
+    assert "tomllib" in modules
+    assert modules & {"tomlkit", "click", "molq.toml_edits"} == set()
 
 
 def test_importing_the_store_needs_no_backend():

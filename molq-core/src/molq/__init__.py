@@ -32,7 +32,9 @@ _MODULES = {
     "JobState": "job_state",
     "JobStore": "store",
     "Memory": "quantities",
+    "MolqConfig": "config",
     "MolqError": "errors",
+    "MolqProfile": "config",
     "MolqTimeoutError": "errors",
     "RetentionPolicy": "policies",
     "RetryBackoff": "policies",
@@ -47,6 +49,8 @@ _MODULES = {
     "SubmitError": "errors",
     "Submitor": "submitor",
     "SubmitorDefaults": "job_spec",
+    "load_config": "config",
+    "load_profile": "config",
 }
 
 _OPTIONS = ("LSFSchedulerOptions", "LocalSchedulerOptions", "PBSSchedulerOptions", "SlurmSchedulerOptions")
@@ -57,6 +61,10 @@ __all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - all are names; type chec
 if TYPE_CHECKING:
     from molq.backend import SchedulerOptions as SchedulerOptions
     from molq.conditions import DependencyCondition as DependencyCondition
+    from molq.config import MolqConfig as MolqConfig
+    from molq.config import MolqProfile as MolqProfile
+    from molq.config import load_config as load_config
+    from molq.config import load_profile as load_profile
     from molq.dependencies import dependency_relation_state as dependency_relation_state
     from molq.errors import CommandError as CommandError
     from molq.errors import ConfigError as ConfigError

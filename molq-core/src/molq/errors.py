@@ -29,6 +29,20 @@ class ConfigError(MolqError):
     """A setting of a ``Submitor``, a profile or a request cannot be used."""
 
 
+class ConfigFileError(ConfigError):
+    """The file of profiles, or a profile in it, cannot be used.
+
+    Attributes:
+        path: the file.
+        problems: a sentence for each thing that is wrong with it, which begins with the key in question.
+    """
+
+    def __init__(self, message: str, *, path: Path, problems: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+        self.problems = tuple(problems)
+
+
 class OptionsTypeError(ConfigError, TypeError):
     """``scheduler_options`` are of another scheduler's class."""
 

@@ -274,3 +274,13 @@ def merge_fields(default: _Value | None, given: _Value | None, empty: _Value) ->
         elif given.dependencies:
             changes["dependency"] = None
     return attrs.evolve(given, **changes)  # type: ignore[misc]  # as above
+
+
+def merge_defaults(default: SubmitorDefaults, given: SubmitorDefaults | None) -> SubmitorDefaults:
+    """Return ``given`` with every field of its parts that it leaves at its default taken from ``default``."""
+    given = given or SubmitorDefaults()
+    return SubmitorDefaults(
+        resources=merge_fields(default.resources, given.resources, JobResources()),
+        scheduling=merge_fields(default.scheduling, given.scheduling, JobScheduling()),
+        execution=merge_fields(default.execution, given.execution, JobExecution()),
+    )

@@ -13,6 +13,7 @@ from molq.errors import ConfigError
 if TYPE_CHECKING:
     from molq.async_waiting import AsyncWaiter
     from molq.backend import Finding, SchedulerOptions
+    from molq.config import MolqProfile
     from molq.events import EventBus, EventType, Handler
     from molq.job_handle import JobHandle
     from molq.job_spec import JobExecution, JobResources, JobScheduling, JobSpec, Script, SubmitorDefaults
@@ -78,6 +79,56 @@ class Submitor:
         )
         self._store = self._engine.store
         self._waiter: AsyncWaiter | None = None
+
+    @classmethod
+    def from_profile(
+        cls,
+        profile_name: str | MolqProfile,
+        config_path: str | Path | None = None,
+        *,
+        cluster_name: str | None = None,
+        defaults: SubmitorDefaults | None = None,
+        scheduler_options: SchedulerOptions | None = None,
+        store: JobStore | None = None,
+        jobs_dir: str | Path | None = None,
+        default_retry_policy: RetryPolicy | None = None,
+        retention_policy: RetentionPolicy | None = None,
+        event_bus: EventBus | None = None,
+    ) -> Self:
+        """Return a Submitor with the settings of a profile. Each setting that is given here wins.
+
+        Args:
+            profile_name: the profile's name, or a profile that was loaded before.
+            config_path: the file of profiles; by default ``config.toml`` in ``MOLQ_HOME`` (``~/.molq``).
+            cluster_name: as for ``Submitor``, instead of the profile's; likewise the others.
+            defaults: what wins over the profile's own defaults, field by field.
+            scheduler_options: the options to use instead of the profile's, as a whole.
+            store: the database; by default that in ``MOLQ_HOME``.
+            jobs_dir: where job folders are made.
+            default_retry_policy: when jobs are tried again.
+            retention_policy: how long finished jobs leave traces.
+            event_bus: where events are emitted; by default one of its own.
+
+        Raises:
+            ConfigError: there is no such profile, something in it is wrong, or its backend is not installed.
+            StoreError: the database cannot be used.
+        """
+        from molq.config import load_profile
+        from molq.job_spec import merge_defaults
+
+        profile = load_profile(profile_name, config_path) if isinstance(profile_name, str) else profile_name
+        return cls(
+            profile.cluster_name if cluster_name is None else cluster_name,
+            profile.scheduler,
+            defaults=merge_defaults(profile.defaults, defaults),
+            scheduler_options=scheduler_options or profile.scheduler_options,
+            store=store,
+            jobs_dir=profile.jobs_dir if jobs_dir is None else jobs_dir,
+            default_retry_policy=default_retry_policy or profile.retry,
+            retention_policy=retention_policy or profile.retention,
+            profile_name=profile.name,
+            event_bus=event_bus,
+        )
 
     @classmethod
     def for_job(cls, job_id: str, store: JobStore | None = None) -> Submitor:
