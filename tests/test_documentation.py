@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,17 @@ def _help(*arguments: str) -> str:
     return "\n".join(line.rstrip() for line in shown.splitlines())
 
 
+def _sections(*command: str) -> Iterator[str]:
+    """Yield a section for a command, and one for each below it."""
+    shown = _help(*command)
+    title = f"{'#' * (1 + len(command))} `{' '.join(['molq', *command])}`\n\n" if command else ""
+    yield f"{title}```text\n{shown}\n```\n"
+    for name in re.findall(r"^  (\w+)  ", shown.partition("Commands:")[2], re.MULTILINE):
+        yield from _sections(*command, name)
+
+
 def test_the_page_of_the_command_line_is_what_the_command_line_says(home: Path):
-    summary = _help()
-    names = re.findall(r"^  (\w+)  ", summary.partition("Commands:")[2], re.MULTILINE)
-    parts = ["# The command line\n", f"```text\n{summary}\n```\n"]
-    parts += [f"## `molq {name}`\n\n```text\n{_help(name)}\n```\n" for name in names]
-    page = "\n".join(parts)
+    page = "\n".join(["# The command line\n", *_sections()])
     if os.environ.get("MOLQ_UPDATE_DOCS"):
         _COMMANDS.write_text(page)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from molq import __version__
-from molq.errors import CommandError, ConfigError, JobNotFoundError, MolqError, ScriptError
+from molq.errors import CommandError, ConfigError, ConfigFileError, JobNotFoundError, MolqError, ScriptError
 
 _COMMANDS = {
     "submit": "Submit a job.",
@@ -23,6 +23,7 @@ _COMMANDS = {
     "cancel": "Cancel jobs.",
     "retry": "Try jobs again that are over.",
     "daemon": "Look after all jobs until stopped.",
+    "profile": "Show and change profiles: settings under a name.",
     "doctor": "Look whether a scheduler can be used here.",
     "backends": "List the installed schedulers.",
 }
@@ -94,5 +95,6 @@ def _explain(error: Exception) -> int:
     from molq.cli.output import visible
 
     misuses = (ConfigError, CommandError, ScriptError, JobNotFoundError)
-    print(f"molq: error: {visible(str(error))}", file=sys.stderr)
+    # The mistakes in a file are told one a line.
+    print(f"molq: error: {visible(str(error), keep_lines=isinstance(error, ConfigFileError))}", file=sys.stderr)
     return MISUSE if isinstance(error, misuses) or not isinstance(error, MolqError) else FAILURE

@@ -5,20 +5,21 @@ from __future__ import annotations
 import click
 
 from molq.cli.output import plain, print_json, print_table
-from molq.scheduler_options import parse_options
-from molq.submitor import Submitor
+from molq.cli.targets import open_submitor, profile_of, target_options
 
 
 @click.command("doctor")
-@click.argument("scheduler")
-@click.option("-o", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="Set an option of the backend.")
+@click.argument("scheduler", required=False)
+@target_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(scheduler: str, pairs: tuple[str, ...], as_json: bool) -> int:
-    """Look whether molq can work with SCHEDULER here, and tell what each finding means.
+def command(scheduler: str | None, profile: str | None, pairs: tuple[str, ...], as_json: bool) -> int:
+    """Look whether molq can work with SCHEDULER, or as a profile says, and tell what each finding means.
 
     Exits with 1 if something needs attention.
     """
-    with Submitor(scheduler, scheduler, scheduler_options=parse_options(scheduler, pairs)) as submitor:
+    if (scheduler is None) == (profile is None):
+        raise click.UsageError("give either a scheduler or a profile with --profile")
+    with open_submitor(scheduler, profile_of(profile), pairs) as submitor:
         findings = submitor.probe_site()
     if as_json:
         print_json([plain(finding) for finding in findings])

@@ -12,40 +12,44 @@ from molq.cli.outcomes import exit_code_of, outcome_line
 from molq.cli.output import SHORT_ID, plain, print_json, visible
 from molq.cli.request_options import request_of, request_options
 from molq.cli.retry_options import policy_of
+from molq.cli.targets import CommandBehindDashes, open_submitor, profile_of, split_words, target_options
 from molq.job_state import JobState
 from molq.records import JobRecord
-from molq.scheduler_options import parse_options
 from molq.submitor import Submitor
 
 UNCONFIRMED = 75
 INTERRUPTED = 130
 
 
-@click.command("submit")
-@click.argument("scheduler")
-@click.argument("argv", metavar="-- COMMAND...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--cluster", "-c", metavar="NAME", help="Your name for the cluster; default: the scheduler's.")
+@click.command("submit", cls=CommandBehindDashes)
+@click.argument("words", metavar="[SCHEDULER] -- COMMAND...", nargs=-1, type=click.UNPROCESSED)
+@target_options
+@click.option(
+    "--cluster", "-c", metavar="NAME", help="Your name for the cluster; default: the scheduler's or the profile's."
+)
 @request_options
-@click.option("-o", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="Set an option of the backend.")
 @click.option("--dry-run", is_flag=True, help="Print the script that would be sent, and submit nothing.")
 @click.option("--block", is_flag=True, help="Wait, show the job's output, and exit as the job does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job's record as JSON.")
-def command(scheduler: str, argv: tuple[str, ...], **options: Any) -> int:
-    """Submit a job to SCHEDULER (see: molq backends).
+def command(words: tuple[str, ...], **options: Any) -> int:
+    """Submit a job to SCHEDULER (see: molq backends), or where a profile says.
 
     \b
     Examples:
       molq submit local -- python train.py --epochs 3
       molq submit slurm --cpus 4 --memory 8G --time 2h --queue gpu -- ./simulate
+      molq submit --profile gpu --time 30m -- ./simulate
       molq submit slurm --after-success 1f3a -- ./analyse
       molq submit local --shell 'sort data.txt | uniq -c > counts.txt'
 
     Exits with 0 once the job is submitted, and with 75 if the scheduler did not answer clearly: then molq adopts the
     job as soon as it turns up, and it must not be submitted again.
     """  # noqa: D301 - click takes the character \b for: leave these lines as they are
-    backend_options = parse_options(scheduler, options["pairs"])
-    submitor = Submitor(options["cluster"] or scheduler, scheduler, scheduler_options=backend_options)
-    request = {**request_of(argv, options), "retry": policy_of(options, None)}
+    scheduler, argv = split_words(words, options["profile"])
+    profile = profile_of(options["profile"])
+    submitor = open_submitor(scheduler, profile, options["pairs"], options["cluster"])
+    retry = policy_of(options, profile.retry if profile else None)
+    request = {**request_of(argv, options), "retry": retry}
     if options["dry_run"]:
         click.echo(submitor.preview(**request), nl=False)
         return 0
