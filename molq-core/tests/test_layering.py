@@ -12,8 +12,9 @@ import molq
 SOURCE = Path(molq.__file__).parent
 
 LAYERS = {
-    "values": "quantities job_spec job_state records policies errors tracking endings conditions field_rules",
-    "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder testing",
+    "values": "quantities job_spec job_state records policies errors tracking retained endings conditions field_rules",
+    "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder "
+    "manifest folder_removal tree_removal testing",
     "store": "store",
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
     "cancellation waiting events retries dependencies cleanup site_report",
@@ -26,6 +27,7 @@ LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts.spl
 # What users may import themselves, with what lists jobs and backends.
 OPEN_TO_FACES = {
     "store",
+    "cleanup",
     "discovery",
     "events",
     "submitor",
