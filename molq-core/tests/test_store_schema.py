@@ -20,6 +20,8 @@ SECOND = (
     "CREATE INDEX jobs_by_colour ON jobs (colour)",
 )
 
+NEWEST = len(MIGRATIONS)
+
 MIGRATE = """
 import os, signal, sqlite3, sys
 from pathlib import Path
@@ -35,7 +37,7 @@ migrate(sqlite, path, (*MIGRATIONS, second))
 
 @pytest.fixture
 def path(tmp_path):
-    """A file of version 1 with some rows."""
+    """A file of the newest version with some rows."""
     path = tmp_path / "jobs.db"
     JobStore(path).close()
     columns = "job_id, root_job_id, attempt, cluster_name, scheduler, state, created_at, cwd, command_type, "
@@ -90,12 +92,12 @@ def test_a_new_file_is_marked_as_molqs(path):
     sqlite.close()
 
 
-def test_a_second_migration_keeps_the_rows(path):
+def test_a_further_migration_keeps_the_rows(path):
     sqlite = connect(path)
 
     migrate(sqlite, path, (*MIGRATIONS, SECOND))
 
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEWEST + 1, True, True)
     assert sqlite.execute("SELECT job_id, colour FROM jobs").fetchall() == [("a", "red"), ("b", "red")]
     sqlite.close()
 
@@ -105,7 +107,7 @@ def test_a_new_file_gets_all_migrations(tmp_path):
 
     migrate(sqlite, tmp_path / "new.db", (*MIGRATIONS, SECOND))
 
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEWEST + 1, True, True)
     sqlite.close()
 
 
@@ -115,18 +117,18 @@ def test_a_migration_is_done_once(path):
 
     migrate(sqlite, path, (*MIGRATIONS, SECOND))
 
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEWEST + 1, True, True)
     sqlite.close()
 
 
-def test_a_migration_that_fails_in_the_middle_leaves_version_1(path):
+def test_a_migration_that_fails_in_the_middle_leaves_the_version_before(path):
     sqlite = connect(path)
     broken = (*SECOND[:2], "CREATE INDEX jobs_by_taste ON jobs (taste)")
 
     with pytest.raises(sqlite3.OperationalError, match="taste"):
         migrate(sqlite, path, (*MIGRATIONS, broken))
 
-    assert facts(sqlite) == (1, False, False)
+    assert facts(sqlite) == (NEWEST, False, False)
     sqlite.close()
     store = JobStore(path)
     assert [record.job_id for record in store.jobs()] == ["a", "b"]
@@ -134,16 +136,16 @@ def test_a_migration_that_fails_in_the_middle_leaves_version_1(path):
 
 
 @pytest.mark.parametrize("at", range(4))
-def test_a_process_that_is_killed_in_a_migration_leaves_version_1(path, at):
+def test_a_process_that_is_killed_in_a_migration_leaves_the_version_before(path, at):
     deadly = (*SECOND[:at], "SELECT die()", *SECOND[at:])
 
     _, (code,) = run_migrations(path, deadly, 1)
 
     assert code == -signal.SIGKILL
     sqlite = connect(path)
-    assert facts(sqlite) == (1, False, False)
+    assert facts(sqlite) == (NEWEST, False, False)
     migrate(sqlite, path, (*MIGRATIONS, SECOND))
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEWEST + 1, True, True)
     sqlite.close()
 
 
@@ -156,7 +158,7 @@ def test_sixteen_processes_that_migrate_at_once_do_it_once(path, tmp_path, kind)
     assert errors == [""] * 16
     assert codes == [0] * 16
     sqlite = connect(target)
-    assert facts(sqlite) == (2, True, True)
+    assert facts(sqlite) == (NEWEST + 1, True, True)
     sqlite.close()
 
 
@@ -165,7 +167,7 @@ def test_an_older_molq_refuses_a_migrated_file_and_names_both_versions(path):
     migrate(sqlite, path, (*MIGRATIONS, SECOND))
     sqlite.close()
 
-    with pytest.raises(StoreError, match="its format is 2, this molq knows 1"):
+    with pytest.raises(StoreError, match=f"its format is {NEWEST + 1}, this molq knows {NEWEST}"):
         JobStore(path)
 
 

@@ -106,7 +106,15 @@ _VERSION_1 = (
     """,
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1,)
+# What cleanup looks at: jobs that ended, those first whose folder may still be there.
+_VERSION_2 = (
+    """
+    CREATE INDEX jobs_to_clean ON jobs (cluster_name, (cleaned_at IS NULL), finished_at)
+    WHERE finished_at IS NOT NULL
+    """,
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
 """The statements that lead from version ``i`` to version ``i + 1``. Published ones are never changed."""
 
 
