@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from molq.backend import Finding, SchedulerError, SchedulerOptions
 from molq.cancellation import cancel
@@ -24,6 +25,10 @@ from molq.submission import Submitter
 from molq.submission_plan import Target
 from molq.tracking import TrackedJob
 from molq.waiting import Waiter
+
+if TYPE_CHECKING:
+    from molq.cleanup import Cleaned
+    from molq.policies import RetentionPolicy
 
 
 class Engine:
@@ -103,6 +108,20 @@ class Engine:
         """Ask the scheduler about all active jobs."""
         self.poller.refresh()
         self._events.catch_up()
+
+    def clean_up(self, policy: RetentionPolicy, *, dry_run: bool) -> Cleaned:
+        """Delete the folders and records of the cluster's jobs that ended long ago."""
+        from molq.cleanup import clean_up
+
+        poller = self.poller
+        return clean_up(
+            self.store,
+            policy,
+            poller.clock(),
+            cluster_name=poller.cluster_name,
+            scheduler=poller.scheduler,
+            dry_run=dry_run,
+        )
 
     def probe_site(self) -> tuple[Finding, ...]:
         """Find out whether molq can work here."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from molq.errors import ConfigError
+from molq.errors import ConfigError, JobNotFoundError
 
 if TYPE_CHECKING:
     from molq.backend import Finding, SchedulerOptions
@@ -31,7 +31,8 @@ class Submitor:
         store: the database of jobs; by default that in ``MOLQ_HOME``.
         jobs_dir: where the jobs' own folders are made; by default ``.molq/jobs`` in each job's working directory.
         default_retry_policy: when jobs are tried again; by default never.
-        retention_policy: how long finished jobs leave traces.
+        retention_policy: how long finished jobs leave traces once ``cleanup`` is called; by default a
+            ``RetentionPolicy()``.
         profile_name: the profile that these settings come from, kept with each job.
         event_bus: where events are emitted; by default one of its own.
 
@@ -50,7 +51,7 @@ class Submitor:
         store: JobStore | None = None,
         jobs_dir: str | Path | None = None,
         default_retry_policy: RetryPolicy | None = None,
-        retention_policy: RetentionPolicy | None = None,  # noqa: ARG002 - for cleanup, which this version lacks
+        retention_policy: RetentionPolicy | None = None,
         profile_name: str | None = None,
         event_bus: EventBus | None = None,
     ) -> None:
@@ -65,6 +66,7 @@ class Submitor:
         self.cluster_name = cluster_name
         self.scheduler = scheduler
         self._defaults = defaults or SubmitorDefaults()
+        self._retention_policy = retention_policy
         self._bus = event_bus or EventBus()
         self._engine = Engine(
             cluster_name,
@@ -210,14 +212,20 @@ class Submitor:
     def get_dependency_preview(self, job_id: str) -> DependencyPreview:
         """Return a job's direct neighbours in the graph of dependencies, and how it stands with each edge.
 
+        A job that is over may outlive the records of those it waited for; such an edge is left out.
+
         Raises:
             JobNotFoundError: there is no such job.
         """
         from molq.dependencies import preview
 
-        upstream = [(edge, self._store.job(edge.dependency_job_id)) for edge in self.get_dependencies(job_id)]
-        downstream = [(edge, self._store.job(edge.job_id)) for edge in self.get_dependents(job_id)]
-        return preview(self._store.job(job_id), upstream, downstream)
+        upstream = [(edge, self._find(edge.dependency_job_id)) for edge in self.get_dependencies(job_id)]
+        downstream = [(edge, self._find(edge.job_id)) for edge in self.get_dependents(job_id)]
+        return preview(
+            self._store.job(job_id),
+            [(edge, neighbour) for edge, neighbour in upstream if neighbour is not None],
+            [(edge, neighbour) for edge, neighbour in downstream if neighbour is not None],
+        )
 
     def watch(self, job_ids: Sequence[str] | None = None, timeout: float | None = None) -> builtins.list[JobRecord]:
         """Return the records of jobs when all of them are over, in the order of ``job_ids``.
@@ -256,6 +264,31 @@ class Submitor:
         """
         self._engine.refresh()
 
+    def cleanup(
+        self, dry_run: bool = False, retention_policy: RetentionPolicy | None = None
+    ) -> dict[str, builtins.list[str]]:
+        """Delete the folders, and later the records, of jobs of the cluster that ended long ago.
+
+        A job goes with all its attempts, and only if none is active, no active job depends on it, and, if it is
+        lost, after the week in which it may turn up again. Of its folder, only what is in it is deleted; a folder
+        that is not recognised as the job's own is left alone, which is logged.
+
+        Args:
+            dry_run: do nothing, and tell what would be done.
+            retention_policy: how long what is kept; by default the Submitor's.
+
+        Returns:
+            ``"job_dirs"``: the folders that were deleted; ``"records"``: the ids of the jobs whose records were.
+
+        Raises:
+            StoreError: the database cannot be read or written.
+        """
+        from molq.policies import RetentionPolicy
+
+        policy = retention_policy or self._retention_policy or RetentionPolicy()
+        cleaned = self._engine.clean_up(policy, dry_run=dry_run)
+        return {"job_dirs": cleaned.job_dirs, "records": cleaned.records}
+
     def probe_site(self) -> tuple[Finding, ...]:
         """Find out whether molq can work with the scheduler here; what could not be found out is a finding too."""
         return self._engine.probe_site()
@@ -290,6 +323,12 @@ class Submitor:
         _refuse_retries(retry)
         upstreams = {condition: request.pop(condition, None) for condition in DEPENDENCY_CONDITIONS}
         return build_spec(self._defaults, upstreams=upstreams, **request)
+
+    def _find(self, job_id: str) -> JobRecord | None:
+        try:
+            return self._store.job(job_id)
+        except JobNotFoundError:
+            return None
 
     def _check_cluster(self, job_id: str) -> None:
         from molq.engine import check_cluster
