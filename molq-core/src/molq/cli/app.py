@@ -20,6 +20,7 @@ _COMMANDS = {
     "logs": "Print what a job wrote.",
     "inspect": "Show all that is known of a job.",
     "cancel": "Cancel jobs.",
+    "cleanup": "Delete the folders and records of jobs that ended long ago.",
     "doctor": "Look whether a scheduler can be used here.",
     "backends": "List the installed schedulers.",
 }
