@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import attrs
 import pytest
@@ -13,18 +15,19 @@ from molq.backend import Commands, SchedulerOptions
 from molq.cancellation import cancel
 from molq.commands import SystemCommands
 from molq.events import EventBus, EventTail
+from molq.job_folder import JobFolder, JobPlace
 from molq.job_script import EXIT, START
 from molq.job_spec import JobExecution, JobResources, JobScheduling, JobSpec, Script
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
 from molq.policies import RetryPolicy
 from molq.polling import Poller
-from molq.records import JobRecord
+from molq.records import JobDependency, JobRecord
 from molq.store import JobStore
 from molq.submission import Submitter
 from molq.submission_plan import Target
 from molq.testing.memory import MemoryOptions, MemoryScheduler
-from molq.tracking import TrackedJob
+from molq.tracking import Change, TrackedJob
 from molq.upkeep import Upkeep
 from molq.waiting import Waiter
 
@@ -190,4 +193,60 @@ def cluster(tmp_path: Path, clock: Clock) -> Iterator[Cluster]:
     folder.mkdir()
     store = JobStore(tmp_path / "home" / "jobs.db")
     yield Cluster(scheduler, scheduler.backend(), store, clock, folder)
+    store.close()
+
+
+@attrs.define
+class History:
+    """Jobs of the past, with their folders, as a store has them. Ages are days before noon."""
+
+    store: JobStore
+    cwd: Path
+
+    def job(self, state: JobState = JobState.SUCCEEDED, *, age: float = 100, **facts: Any) -> JobRecord:
+        """Record a job that ended ``age`` days ago, or is active if ``state`` says so."""
+        job_id = facts.pop("job_id", str(uuid4()))
+        edges = [JobDependency(job_id, upstream, "after", None) for upstream in facts.pop("after", ())]
+        ended_at = facts.pop("finished_at", NOON - age * 86_400)
+        place = JobPlace.choose(facts.pop("jobs_dir", None), self.cwd)
+        if facts.pop("with_folder", True):
+            JobFolder.create(place, job_id, ended_at - 60).write("stdout.log", b"hello")
+        defaults = {
+            "job_id": job_id, "root_job_id": job_id, "cluster_name": "c", "scheduler": "memory",
+            "state": JobState.CREATED, "cwd": str(self.cwd), "command_type": "argv", "command_display": "true",
+            "metadata": {}, "created_at": ended_at - 60, "job_dir": str(place.path / job_id),
+            "stdout_path": "/dev/null", "stderr_path": "/dev/null",
+        }  # fmt: skip
+        record = JobRecord(**(defaults | facts))
+        job = self.store.add_job(record, request={}, dependencies=edges, reason="recorded")
+        if state is not JobState.CREATED:
+            self.become(job, state, ended_at if state.is_terminal else None)
+        return self.store.job(job_id)
+
+    def retry(self, of: JobRecord, state: JobState = JobState.SUCCEEDED, **facts: Any) -> JobRecord:
+        """Record a further attempt of a job."""
+        attempt = facts.pop("attempt", 2)
+        return self.job(state, root_job_id=of.root_job_id, attempt=attempt, **facts)
+
+    def become(self, job: TrackedJob, state: JobState, ended_at: float | None = None) -> None:
+        """Bring a job into another state."""
+        new = attrs.evolve(job, state=state, finished_at=ended_at)
+        assert self.store.apply([Change(old=job, new=new, reason="seen")], ended_at or NOON)
+
+    def folders(self) -> set[str]:
+        """Return the ids of the jobs whose folders are there."""
+        place = self.cwd / ".molq" / "jobs"
+        return set(os.listdir(place)) if place.exists() else set()
+
+    def ids(self) -> set[str]:
+        """Return the ids of the jobs that are recorded."""
+        return {record.job_id for record in self.store.jobs(include_terminal=True)}
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    store = JobStore(tmp_path / "home" / "jobs.db")
+    yield History(store, folder)
     store.close()

@@ -12,9 +12,10 @@ import molq
 SOURCE = Path(molq.__file__).parent
 
 LAYERS = {
-    "values": "quantities job_spec job_state records policies errors tracking endings conditions field_rules "
+    "values": "quantities job_spec job_state records policies errors tracking retained endings conditions field_rules "
     "array_indices array_elements job_ids plain_problems plain_values typed_text toml_keys",
-    "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder testing",
+    "boundary": "backend hookspecs loaded_backend discovery commands job_script job_folder "
+    "manifest folder_removal tree_removal testing",
     "store": "store",
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
     "cancellation waiting events retries dependencies cleanup site_report attempts dependants late_submission upkeep "
@@ -30,6 +31,7 @@ LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts.spl
 OPEN_TO_FACES = {
     "store",
     "array_listing",
+    "cleanup",
     "daemon",
     "discovery",
     "events",

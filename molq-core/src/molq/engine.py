@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from molq.attempts import plan_by_hand
 from molq.backend import Finding, SchedulerError, SchedulerOptions
@@ -28,8 +30,15 @@ from molq.tracking import TrackedJob
 from molq.upkeep import Upkeep
 from molq.waiting import Waiter
 
+if TYPE_CHECKING:
+    from molq.cleanup import Cleaned
+    from molq.policies import RetentionPolicy
+
 _SHARE_OF_INTERVAL = 0.9
 """Of several daemons that ask at the same interval, only the first does: the others find that it was asked just now."""
+
+
+_CLEANUP_SECONDS = 3600.0
 
 
 class Engine:
@@ -80,6 +89,7 @@ class Engine:
             clock=time.time,
             sleep=time.sleep,
         )
+        self._cleaned_at = -math.inf
         self._upkeep = Upkeep(poller=self.poller, submitter=self._submitter)
 
     def submit(self, spec: JobSpec) -> str:
@@ -110,8 +120,13 @@ class Engine:
         self._upkeep.run()
         self._events.catch_up()
 
-    def round(self, interval: float) -> None:
-        """Do once what a daemon does: look at the files, ask the scheduler unless that was just done, and keep up."""
+    def round(self, interval: float, retention: RetentionPolicy | None) -> None:
+        """Do once what a daemon does: look at the files, ask the scheduler unless that was just done, and keep up.
+
+        Args:
+            interval: the scheduler is not asked if any process has asked it in about this many seconds.
+            retention: if given, what to clean up by, once in an hour.
+        """
         store, poller = self.store, self.poller
         jobs = store.open_jobs(poller.cluster_name, poller.scheduler, poller.clock())
         in_a_hurry = poller.look(jobs)
@@ -119,6 +134,9 @@ class Engine:
         if is_due or (in_a_hurry and poller.poll_is_due(in_a_hurry=True)):
             poller.poll_quietly()
         self.keep_up()
+        if retention is not None and time.monotonic() - self._cleaned_at >= _CLEANUP_SECONDS:
+            self._cleaned_at = time.monotonic()
+            self.clean_up(retention, dry_run=False)
 
     def cancel_elements(self, job_id: str, indices: Sequence[int]) -> None:
         """Ask the scheduler to end some elements of an array."""
@@ -147,6 +165,20 @@ class Engine:
         """Ask the scheduler about all active jobs."""
         self.poller.refresh()
         self.keep_up()
+
+    def clean_up(self, policy: RetentionPolicy, *, dry_run: bool) -> Cleaned:
+        """Delete the folders and records of the cluster's jobs that ended long ago."""
+        from molq.cleanup import clean_up
+
+        poller = self.poller
+        return clean_up(
+            self.store,
+            policy,
+            poller.clock(),
+            cluster_name=poller.cluster_name,
+            scheduler=poller.scheduler,
+            dry_run=dry_run,
+        )
 
     def probe_site(self) -> tuple[Finding, ...]:
         """Find out whether molq can work here."""

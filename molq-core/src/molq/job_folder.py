@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ import attrs
 from molq.backend import CommandReply
 from molq.errors import ScriptError
 from molq.job_script import CLAIM, EXIT, SIGNALLED, START
+from molq.manifest import MANIFEST, render_manifest
 
 SCRIPT = "job.sh"
 STDOUT = "stdout.log"
@@ -24,7 +24,6 @@ SUBMIT_LOCK = "submit.lock"
 SUBMIT_OUT = "submit.out"
 SUBMIT_ERR = "submit.err"
 SUBMIT_CODE = "submit.exit"
-MANIFEST = "manifest.json"
 
 _DEFAULT = (".molq", "jobs")
 
@@ -142,8 +141,7 @@ class JobFolder:
                 os.chmod(job_id, 0o700, dir_fd=descriptor)
             finally:
                 os.close(descriptor)
-            manifest = {"job_id": job_id, "uid": os.getuid(), "created_at": now}
-            folder.write(MANIFEST, json.dumps(manifest).encode() + b"\n")
+            folder.write(MANIFEST, render_manifest(job_id, now))
         except OSError as error:
             raise ScriptError(
                 f"cannot make the job's folder {str(folder.path)!r}: {error.strerror}; "

@@ -33,7 +33,8 @@ class Submitor:
         store: the database of jobs; by default that in ``MOLQ_HOME``.
         jobs_dir: where the jobs' own folders are made; by default ``.molq/jobs`` in each job's working directory.
         default_retry_policy: when jobs are tried again; by default never.
-        retention_policy: how long finished jobs leave traces.
+        retention_policy: how long finished jobs leave traces once ``cleanup`` is called; by default a
+            ``RetentionPolicy()``.
         profile_name: the profile that these settings come from, kept with each job.
         event_bus: where events are emitted; by default one of its own.
 
@@ -52,7 +53,7 @@ class Submitor:
         store: JobStore | None = None,
         jobs_dir: str | Path | None = None,
         default_retry_policy: RetryPolicy | None = None,
-        retention_policy: RetentionPolicy | None = None,  # noqa: ARG002 - for cleanup, which this version lacks
+        retention_policy: RetentionPolicy | None = None,
         profile_name: str | None = None,
         event_bus: EventBus | None = None,
     ) -> None:
@@ -67,6 +68,7 @@ class Submitor:
         self.scheduler = scheduler
         self._defaults = defaults or SubmitorDefaults()
         self._retry = default_retry_policy
+        self._retention_policy = retention_policy
         self._bus = event_bus or EventBus()
         self._engine = Engine(
             cluster_name,
@@ -295,6 +297,8 @@ class Submitor:
     def get_dependency_preview(self, job_id: str) -> DependencyPreview:
         """Return a job's direct neighbours in the graph of dependencies, and how it stands with each edge.
 
+        A job that is over may outlive the records of those it waited for; such an edge is left out.
+
         Raises:
             JobNotFoundError: there is no such job.
         """
@@ -399,7 +403,7 @@ class Submitor:
         Args:
             once: whether to return after one round.
             interval: seconds between two rounds.
-            run_cleanup: whether to clean up too, now and then every hour.
+            run_cleanup: whether to clean up too, by the Submitor's retention policy, once in an hour.
         """
         from molq.daemon import run_rounds
 
@@ -407,14 +411,41 @@ class Submitor:
             raise ConfigError(f"interval must be a number of seconds of more than 0, not {interval!r}")
         run_rounds(lambda: self.look_after(interval, run_cleanup=run_cleanup), once=once, interval=interval)
 
-    def look_after(self, interval: float = 5.0, *, run_cleanup: bool = True) -> None:  # noqa: ARG002 - see daemon
+    def look_after(self, interval: float = 5.0, *, run_cleanup: bool = True) -> None:
         """Do one round of what ``daemon`` does.
 
         Args:
             interval: the scheduler is not asked if any process has asked it in about this many seconds.
-            run_cleanup: whether to clean up too, if that was not done in the last hour.
+            run_cleanup: whether to clean up too, if this Submitor has not done so in the last hour.
         """
-        self._engine.round(interval)
+        from molq.policies import RetentionPolicy
+
+        self._engine.round(interval, (self._retention_policy or RetentionPolicy()) if run_cleanup else None)
+
+    def cleanup(
+        self, dry_run: bool = False, retention_policy: RetentionPolicy | None = None
+    ) -> dict[str, builtins.list[str]]:
+        """Delete the folders, and later the records, of jobs of the cluster that ended long ago.
+
+        A job goes with all its attempts, and only if none is active, no active job depends on it, and, if it is
+        lost, after the week in which it may turn up again. Of its folder, only what is in it is deleted; a folder
+        that is not recognised as the job's own is left alone, which is logged.
+
+        Args:
+            dry_run: do nothing, and tell what would be done.
+            retention_policy: how long what is kept; by default the Submitor's.
+
+        Returns:
+            ``"job_dirs"``: the folders that were deleted; ``"records"``: the ids of the jobs whose records were.
+
+        Raises:
+            StoreError: the database cannot be read or written.
+        """
+        from molq.policies import RetentionPolicy
+
+        policy = retention_policy or self._retention_policy or RetentionPolicy()
+        cleaned = self._engine.clean_up(policy, dry_run=dry_run)
+        return {"job_dirs": cleaned.job_dirs, "records": cleaned.records}
 
     def probe_site(self) -> tuple[Finding, ...]:
         """Find out whether molq can work with the scheduler here; what could not be found out is a finding too."""

@@ -24,6 +24,7 @@ _COMMANDS = {
     "retry": "Try jobs again that are over.",
     "daemon": "Look after all jobs until stopped.",
     "profile": "Show and change profiles: settings under a name.",
+    "cleanup": "Delete the folders and records of jobs that ended long ago.",
     "doctor": "Look whether a scheduler can be used here.",
     "backends": "List the installed schedulers.",
 }

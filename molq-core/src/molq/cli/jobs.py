@@ -6,14 +6,14 @@ import logging
 import time
 from collections.abc import Iterable
 
+from molq.cli.output import show_warnings
 from molq.errors import CommandError, MolqError
 from molq.records import JobRecord
 from molq.store import JobStore
 from molq.submitor import Submitor
 
 _log = logging.getLogger("molq")
-# What the engine warns of reaches people in the same form as errors do.
-logging.basicConfig(format="molq: %(message)s")
+show_warnings()
 
 
 def find_jobs(store: JobStore, prefixes: Iterable[str]) -> list[JobRecord]:

@@ -13,8 +13,10 @@ import click
 
 from molq.records import JobRecord
 
-# Control characters could rewrite the terminal, and bidi marks reorder what is read.
-_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# Control characters could rewrite the terminal, bidi marks reorder what is read, and bytes of a path that are no text
+# (which are surrogates in Python) cannot be printed everywhere.
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INVISIBLE_IN_LINE = re.compile(_INVISIBLE.pattern[:-1] + r"\t\n]")
 
 SHORT_ID = 8
@@ -26,9 +28,17 @@ def visible(text: str, *, keep_lines: bool = False) -> str:
     return pattern.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def show_warnings() -> None:
+    """Have what the engine warns of reach people in the same form as errors do."""
+    import logging
+
+    logging.basicConfig(format="molq: %(message)s")
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def plain(value: Any) -> dict[str, Any]:
@@ -88,3 +98,12 @@ def span(seconds: float) -> str:
 def clock(timestamp: float | None) -> str:
     """Return a time of day in the user's time zone."""
     return "-" if timestamp is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: ``0 B``, ``12 KiB``, ``3.4 GiB``."""
+    amount, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        del units[0]
+    return f"{amount:.0f} {units[0]}" if amount >= 10 or units[0] == "B" else f"{amount:.1f} {units[0]}"

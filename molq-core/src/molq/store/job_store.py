@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -21,6 +22,9 @@ from molq.store.leases import Lease, Leases, is_current
 from molq.store.log import warn
 from molq.store.questions import ACTIVE, WAITS_IN_MOLQ, Questions
 from molq.tracking import Change, PlannedAttempt, TrackedJob
+
+if TYPE_CHECKING:
+    from molq.store.retention import Retention
 
 
 def default_path() -> Path:
@@ -57,6 +61,14 @@ class JobStore(Questions):
         self.path = default_path() if path is None else Path(path).expanduser().absolute()
         super().__init__(Connection(self.path, busy_seconds))
         self.leases = Leases(self._connection)
+
+    @functools.cached_property
+    def retention(self) -> Retention:
+        """The questions and facts about jobs that are over for long."""
+        # Only cleanup needs it.
+        from molq.store.retention import Retention
+
+        return Retention(self._connection)
 
     def close(self) -> None:
         """Close the database. Closing twice is harmless."""

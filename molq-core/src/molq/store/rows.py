@@ -46,10 +46,6 @@ _TYPES: dict[str, frozenset[type]] = {
     "JobState": frozenset({str}),
     "dict[str, str]": frozenset({str}),
 }
-_ALLOWED = {
-    RECORD_FIELDS: tuple(_TYPES[str(field.type)] for field in attrs.fields(JobRecord)),
-    TRACKED_FIELDS: tuple(_TYPES[str(field.type)] for field in attrs.fields(TrackedJob)),
-}
 
 
 def to_columns(value: JobRecord | TrackedJob) -> dict[str, Any]:
@@ -80,7 +76,7 @@ def newly_tracked(record: JobRecord, columns: Mapping[str, Any]) -> TrackedJob:
 def records(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobRecord]:
     """Return the records in rows of ``RECORD_COLUMNS``. A row that cannot be read is logged and left out."""
     for row in rows:
-        fields = _fields(RECORD_FIELDS, row)
+        fields = readable_fields(JobRecord, RECORD_FIELDS, row)
         if fields is None:
             continue
         metadata = _metadata(fields["metadata"])
@@ -94,7 +90,7 @@ def records(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobRecord]:
 def tracked_jobs(rows: Iterable[tuple[Any, ...]]) -> Iterator[TrackedJob]:
     """Return the jobs in rows of ``TRACKED_COLUMNS``; an unreadable one is logged and left out."""
     for row in rows:
-        fields = _fields(TRACKED_FIELDS, row)
+        fields = readable_fields(TrackedJob, TRACKED_FIELDS, row)
         if fields is not None:
             yield TrackedJob(**fields)
 
@@ -118,7 +114,7 @@ def numbered_transitions(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int,
         except ValueError:
             warn("transition %s of job %r cannot be read: from %r to %r", number, job_id, old, new)
             continue
-        yield number, StatusTransition(_as_text(job_id), *states, timestamp, _as_text(reason))
+        yield number, StatusTransition(as_text(job_id), *states, timestamp, as_text(reason))
 
 
 def dependencies(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobDependency]:
@@ -132,7 +128,7 @@ def elements(rows: Iterable[tuple[Any, ...]]) -> Iterator[ElementReport]:
     for job_id, spec, native_state, state, exit_code, signal, cause in rows:
         try:
             known = None if state is None else JobState(state)
-            indices = expand_indices(_as_text(spec))
+            indices = expand_indices(as_text(spec))
         except (ValueError, AttributeError):
             warn("the elements %r of job %r cannot be read", spec, job_id)
             continue
@@ -161,27 +157,33 @@ def changed_columns(old: TrackedJob, new: TrackedJob) -> dict[str, Any]:
     return columns
 
 
-def _fields(names: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any] | None:
-    """Return a row as fields, or None if they cannot be those of a value."""
+def readable_fields(kind: type, names: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any] | None:
+    """Return a row as the fields of a value that has a job's state; None, and a line in the log, if it cannot be one.
+
+    Args:
+        kind: the value's class.
+        names: the names of its fields, in the row's order, which is that of the class.
+        row: as SQLite gives it.
+    """
     types = tuple(map(type, row))
     fields = dict(zip(names, row, strict=True))
     state = _STATES.get(fields["state"])
-    wrong = _wrong_field(names, types) or ("state" if state is None else None)
+    wrong = _wrong_field(kind, types) or ("state" if state is None else None)
     if wrong is not None:
         warn("the row of job %r cannot be read: its %s is %r", fields["job_id"], wrong, fields[wrong])
         return None
     if bytes in types:
-        fields = {name: _as_text(value) for name, value in fields.items()}
+        fields = {name: as_text(value) for name, value in fields.items()}
     fields["state"] = state
     return fields
 
 
 # Rows come in few combinations of types, so most are judged by one look-up.
 @functools.lru_cache(maxsize=1024)
-def _wrong_field(names: tuple[str, ...], types: tuple[type, ...]) -> str | None:
-    for name, found, allowed in zip(names, types, _ALLOWED[names], strict=True):
-        if found not in allowed:
-            return name
+def _wrong_field(kind: type, types: tuple[type, ...]) -> str | None:
+    for field, found in zip(attrs.fields(kind), types, strict=True):
+        if found not in _TYPES[str(field.type)]:
+            return str(field.name)
     return None
 
 
@@ -196,7 +198,8 @@ def _metadata(text: str) -> dict[str, str] | None:
     return metadata if is_sound else None
 
 
-def _as_text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
+    """Return what ``as_column`` was given."""
     if not isinstance(value, bytes):
         return value
     try:

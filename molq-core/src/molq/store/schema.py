@@ -134,6 +134,11 @@ _VERSION_2 = (
         PRIMARY KEY (job_id, indices)
     ) WITHOUT ROWID
     """,
+    # What cleanup looks at: jobs that ended, those first whose folder may still be there.
+    """
+    CREATE INDEX jobs_to_clean ON jobs (cluster_name, (cleaned_at IS NULL), finished_at)
+    WHERE finished_at IS NOT NULL
+    """,
 )
 
 MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)

@@ -1,0 +1,77 @@
+"""``molq cleanup``."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from molq.cleanup import Cleaned, clean_up
+from molq.cli.output import print_json, show_warnings, size, visible
+from molq.policies import RetentionPolicy
+from molq.store import JobStore
+
+_DEFAULTS = RetentionPolicy()
+
+
+@click.command("cleanup")
+@click.option("--cluster", "-c", metavar="NAME", help="Clean up only this cluster's jobs; default: all clusters.")
+@click.option("--dry-run", is_flag=True, help="Do nothing, and print what would be done.")
+@click.option(
+    "--keep-job-dirs-days",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=_DEFAULTS.keep_job_dirs_for_days,
+    show_default=True,
+    help="Keep the folders of jobs that ended in the last N days.",
+)
+@click.option(
+    "--keep-records-days",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=_DEFAULTS.keep_terminal_records_for_days,
+    show_default=True,
+    help="Keep the records of jobs that ended in the last N days.",
+)
+@click.option("--delete-failed", is_flag=True, help="Delete folders of jobs that did not succeed before their record.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    cluster: str | None,
+    dry_run: bool,
+    keep_job_dirs_days: int,
+    keep_records_days: int,
+    delete_failed: bool,
+    as_json: bool,
+) -> int:
+    """Delete the folders and records of jobs that ended long ago. Active jobs, and what they need, stay.
+
+    Exits with 1 if a folder could not be deleted; the next cleanup tries again.
+    """
+    show_warnings()
+    policy = RetentionPolicy(
+        keep_job_dirs_for_days=keep_job_dirs_days,
+        keep_terminal_records_for_days=keep_records_days,
+        keep_failed_job_dirs=not delete_failed,
+    )
+    cleaned = clean_up(JobStore(), policy, time.time(), cluster_name=cluster, dry_run=dry_run)
+    if as_json:
+        print_json({"job_dirs": cleaned.job_dirs, "records": cleaned.records, "freed_bytes": cleaned.freed_bytes})
+    else:
+        _print(cleaned, dry_run=dry_run)
+    return 1 if cleaned.kept else 0
+
+
+def _print(cleaned: Cleaned, *, dry_run: bool) -> None:
+    for path in cleaned.job_dirs:
+        click.echo(f"folder  {visible(path)}")
+    for job_id in cleaned.records:
+        click.echo(f"record  {visible(job_id)}")
+    if not cleaned.job_dirs and not cleaned.records:
+        click.echo("nothing to clean up")
+        return
+    what = f"{_number(cleaned.job_dirs, 'folder')} and {_number(cleaned.records, 'record')}"
+    click.echo(f"would delete {what}" if dry_run else f"deleted {what}; freed {size(cleaned.freed_bytes)}")
+
+
+def _number(things: list[str], name: str) -> str:
+    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
