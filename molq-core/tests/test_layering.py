@@ -30,6 +30,7 @@ LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts.spl
 # What users may import themselves, with what lists jobs and backends.
 OPEN_TO_FACES = {
     "store",
+    "plain_values",
     "array_listing",
     "cleanup",
     "daemon",

@@ -80,13 +80,19 @@ def follow(submitor: Submitor, job_id: str, readers_of: Callable[[JobRecord], Se
             (record,) = submitor.watch([job_id], timeout=_TURN_SECONDS)
         except MolqTimeoutError:
             record = None
-        latest = submitor.get_latest(job_id)
-        for reader in readers:
-            reader.pump()
-        if latest.job_id != attempt.job_id:
-            print(f"molq: {visible(latest.reason or f'attempt {latest.attempt}')}", file=sys.stderr)
-            attempt, readers = latest, readers_of(latest)
-            for reader in readers:
-                reader.pump()
+        _pump(readers)
+        for later in submitor.get_retry_family(job_id)[attempt.attempt :]:
+            last = submitor.get(attempt.job_id)
+            why = f" ({last.failure_reason})" if last.failure_reason else ""
+            print(
+                f"molq: attempt {last.attempt} is {last.state.value}{visible(why)}; here is the next", file=sys.stderr
+            )
+            attempt, readers = later, readers_of(later)
+            _pump(readers)
         if record is not None:
             return record
+
+
+def _pump(readers: Sequence[LogReader]) -> None:
+    for reader in readers:
+        reader.pump()

@@ -46,12 +46,14 @@ def plain(value: Any) -> dict[str, Any]:
     return attrs.asdict(value)
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, to_stderr: bool = False) -> None:
     """Print rows in columns that are as wide as they need to be; the last may be cut at the terminal's edge."""
     cells = [list(header), *([visible(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     for row in cells:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.echo(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), err=to_stderr
+        )
 
 
 def job_row(record: JobRecord, now: float) -> tuple[str, ...]:

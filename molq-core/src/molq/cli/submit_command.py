@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from molq.cli.following import LogReader, follow
+from molq.cli.origins import origins
 from molq.cli.outcomes import exit_code_of, outcome_line
-from molq.cli.output import SHORT_ID, plain, print_json, visible
+from molq.cli.output import SHORT_ID, plain, print_json, print_table, visible
 from molq.cli.request_options import request_of, request_options
 from molq.cli.retry_options import policy_of
 from molq.cli.targets import CommandBehindDashes, open_submitor, profile_of, split_words, target_options
@@ -28,7 +29,11 @@ INTERRUPTED = 130
     "--cluster", "-c", metavar="NAME", help="Your name for the cluster; default: the scheduler's or the profile's."
 )
 @request_options
-@click.option("--dry-run", is_flag=True, help="Print the script that would be sent, and submit nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Submit nothing: print the script, and on standard error where each value comes from.",
+)
 @click.option("--block", is_flag=True, help="Wait, show the job's output, and exit as the job does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job's record as JSON.")
 def command(words: tuple[str, ...], **options: Any) -> int:
@@ -52,6 +57,8 @@ def command(words: tuple[str, ...], **options: Any) -> int:
     request = {**request_of(argv, options), "retry": retry}
     if options["dry_run"]:
         click.echo(submitor.preview(**request), nl=False)
+        rows = origins(request, options["pairs"], profile, options["cluster"])
+        print_table(("FIELD", "VALUE", "FROM"), list(rows), to_stderr=True)
         return 0
     handle = submitor.submit(**request)
     record = submitor.get(handle.job_id)

@@ -1,0 +1,208 @@
+"""The command line follows attempts and knows elements, and says where a request's values come from."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from molq import JobStore
+from molq_slurm.testing import FakeSlurm
+
+Molq = Callable[..., subprocess.CompletedProcess[str]]
+
+_SECOND_TIME = "echo try; test -e marker || { touch marker; exit 7; }"
+
+
+def _retried(molq: Molq) -> str:
+    """Run a job that succeeds in its second attempt, and return its id."""
+    reply = molq("submit", "local", "--retries", "1", "--retry-wait", "0s", "--block", "--shell", _SECOND_TIME)
+    assert reply.returncode == 0, reply.stderr
+    assert reply.stdout == "try\ntry\n"
+    (job_id,) = {job["root_job_id"] for job in json.loads(molq("list", "--all", "--json").stdout)}
+    return job_id
+
+
+def _array(molq: Molq, fake_slurm: FakeSlurm, command: str = "echo said by $SLURM_ARRAY_TASK_ID") -> str:
+    reply = molq("submit", "slurm", "--array", "0-2", "--shell", command)
+    assert reply.returncode == 0, reply.stderr
+    return reply.stdout.split()[0]
+
+
+def test_blocking_shows_every_attempt_and_ends_as_the_last(molq: Molq):
+    reply = molq("submit", "local", "--retries", "1", "--retry-wait", "0s", "--block", "--shell", "echo try; exit 7")
+
+    assert (reply.returncode, reply.stdout) == (7, "try\ntry\n")
+    assert "molq: attempt 1 is failed (ended with exit code 7); here is the next\n" in reply.stderr
+    assert re.search(r"failed \(attempt 2\) after .*: ended with exit code 7$", reply.stderr.strip())
+
+
+def test_a_history_shows_all_attempts_and_all_steps(molq: Molq):
+    job_id = _retried(molq)
+
+    shown = molq("history", job_id).stdout
+    told = json.loads(molq("history", job_id, "--json").stdout)
+
+    assert [line.split()[3] for line in shown.splitlines()[1:3]] == ["failed", "succeeded"]
+    assert "attempt 2 of 2, since attempt 1 is failed" in shown
+    assert [attempt["attempt"] for attempt in told["attempts"]] == [1, 2]
+    assert told["transitions"][0]["new_state"] == "created"
+
+
+def test_a_history_of_all_shows_the_latest_that_are_over(molq: Molq):
+    assert molq("history").stdout.startswith("no job is over yet")
+    _retried(molq)
+
+    assert [job["state"] for job in json.loads(molq("history", "--json").stdout)] == ["failed", "succeeded"]
+    assert len(json.loads(molq("history", "--json", "-n", "1").stdout)) == 1
+
+
+def test_status_and_logs_are_of_the_latest_attempt(molq: Molq):
+    job_id = _retried(molq)
+
+    assert " succeeded " in molq("status", job_id).stdout
+    assert molq("logs", job_id).stdout == "try\n"
+    assert molq("watch", job_id).returncode == 0
+
+
+def test_a_job_is_tried_again_by_hand_under_its_own_id(molq: Molq):
+    failed = molq("submit", "local", "--block", "--shell", "exit 4")
+    assert failed.returncode == 4
+    (job,) = json.loads(molq("list", "--all", "--json").stdout)
+
+    reply = molq("retry", job["job_id"][:8])
+
+    assert reply.returncode == 0
+    assert reply.stdout.startswith(f"{job['job_id'][:8]}  attempt 2 (")
+    assert molq("watch", job["job_id"]).returncode == 4
+
+
+def test_a_job_that_is_active_is_not_tried_again(molq: Molq):
+    molq("submit", "local", "--", "sleep", "60")
+    (job,) = json.loads(molq("list", "--json").stdout)
+
+    reply = molq("retry", job["job_id"])
+
+    assert reply.returncode == 1
+    assert "only a job that is over can be tried again; cancel it first" in reply.stderr
+    molq("cancel", job["job_id"])
+
+
+def test_an_array_has_a_log_for_each_element(molq: Molq, fake_slurm: FakeSlurm):
+    job_id = _array(molq, fake_slurm)
+    for index in range(3):
+        fake_slurm.run(f"1_{index}")
+
+    assert molq("logs", f"{job_id[:8]}.1").stdout == "said by 1\n"
+    assert f"is an array; give the element too, such as {job_id[:8]}.0" in molq("logs", job_id).stderr
+    assert f"job {job_id} has no element 9" in molq("logs", f"{job_id}.9").stderr
+    assert "names no element of an array; write ID.INDEX" in molq("logs", f"{job_id}.x").stderr
+
+
+def test_an_element_is_cancelled_alone(molq: Molq, fake_slurm: FakeSlurm):
+    job_id = _array(molq, fake_slurm)
+    fake_slurm.start("1_0")
+
+    reply = molq("cancel", f"{job_id[:8]}.0", f"{job_id[:8]}.2")
+
+    assert reply.returncode == 0, reply.stderr
+    assert reply.stdout.splitlines() == [f"{job_id[:8]}.0  cancelled", f"{job_id[:8]}.2  cancelled"]
+    states = {e["index"]: e["state"] for e in json.loads(molq("inspect", job_id, "--json").stdout)["elements"]}
+    assert states == {0: "cancelled", 1: "queued", 2: "cancelled"}
+    assert re.search(r"^0,2 +cancelled", molq("inspect", job_id).stdout, re.MULTILINE)
+
+
+def test_a_job_that_waits_in_molq_is_submitted_well(molq: Molq, fake_slurm: FakeSlurm):
+    parent = molq("submit", "slurm", "--retries", "1", "--", "true").stdout.split()[0]
+
+    reply = molq("submit", "slurm", "--after-failure", parent[:8], "--", "true")
+
+    assert reply.returncode == 0
+    assert f"waits in molq for job {parent} (after_failure), since it may be tried again" in reply.stdout
+
+
+def test_variables_come_from_a_file_and_the_command_line_wins(molq: Molq):
+    Path("env").write_text("# mine\nA=1\nexport B='x y'\n\nC=\n")
+
+    reply = molq("submit", "local", "--env-file", "env", "-e", "A=2", "--block", "--shell", 'echo "$A|$B|$C"')
+
+    assert reply.stdout == "2|x y|\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"A=1\nsecret\n", "line 2 of 'env' is not NAME=VALUE"),
+        (b"A=\xff\n", "cannot read the variables in 'env': it is not"),
+    ],
+)
+def test_a_file_of_variables_that_cannot_be_read_is_named_without_its_values(molq: Molq, content: bytes, sentence: str):
+    Path("env").write_bytes(content)
+
+    reply = molq("submit", "local", "--env-file", "env", "--", "true")
+
+    assert reply.returncode == 2
+    assert sentence in reply.stderr
+    assert "secret" not in reply.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--retry-wait", "5s"), "say how often the job is to be tried again with --retries N"),
+        (("--retries", "2", "--more-memory", "much"), "--more-memory takes FACTOR or FACTOR:CAP"),
+        (("--retries", "2", "--more-time", "1"), "must be a number of more than 1"),
+        (("--retries", "-1"), "is not in the range"),
+        (("--retries", "1", "--retry-on-exit-code", "300"), "takes numbers from 0 to 255, not 300"),
+    ],
+)
+def test_a_retry_policy_that_makes_no_sense_is_one_sentence(molq: Molq, arguments: tuple[str, ...], sentence: str):
+    reply = molq("submit", "local", *arguments, "--", "true")
+
+    assert reply.returncode == 2
+    assert reply.stderr.count("\n") == 1
+    assert sentence in reply.stderr
+
+
+def test_a_whole_policy_can_be_typed(molq: Molq, store: JobStore):
+    options = ("--retries", "4", "--retry-on", "lost", "--retry-on", "failed", "--retry-on-exit-code", "75")
+    more = ("--retry-wait", "10m", "--more-memory", "2:64G", "--more-time", "1.5")
+    job_id = molq("submit", "local", *options, *more, "--", "true").stdout.split()[0]
+
+    assert store.request(job_id)["retry"] == {
+        "max_attempts": 5,
+        "retry_on_states": ["lost", "failed"],
+        "retry_on_exit_codes": [75],
+        "backoff": {"initial_seconds": 600.0, "maximum_seconds": 600.0},
+        "escalate": {"memory_factor": 2.0, "memory_cap": "64G", "time_factor": 1.5},
+    }
+
+
+def test_a_dry_run_prints_the_script_alone_and_says_where_each_value_comes_from(
+    molq: Molq, fake_slurm: FakeSlurm, home: Path
+):
+    home.mkdir(mode=0o700, exist_ok=True)
+    config = home / "config.toml"
+    config.write_text(
+        '[profiles.gpu]\nscheduler = "slurm"\ndefaults.resources.memory = "32G"\n'
+        'defaults.execution.env.TOKEN = "secret"\nretry.max_attempts = 3\n'
+    )
+    os.chmod(config, 0o600)
+
+    reply = molq("submit", "-p", "gpu", "--cpus", "4", "-o", "gpu_flag=gpus", "--dry-run", "--", "true")
+
+    assert reply.returncode == 0
+    assert reply.stdout.startswith("#!/bin/sh\n#SBATCH")
+    rows = {row[0]: row[1:] for row in (re.split(r"  +", line) for line in reply.stderr.splitlines())}
+    assert rows["resources.memory"] == ["32G", "profile gpu"]
+    assert rows["resources.cpu_count"] == ["4", "the command line"]
+    assert rows["option gpu_flag"] == ["gpus", "the command line"]
+    assert rows["retry.max_attempts"] == ["3", "profile gpu"]
+    assert rows["execution.env.TOKEN"] == ["(not shown)", "profile gpu"]
+    assert "secret" not in reply.stdout + reply.stderr
+    assert fake_slurm.jobs() == ()
