@@ -14,7 +14,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from molq import JobState, JobStore, Submitor
+from molq import JobState, JobStore, RetryBackoff, RetryPolicy, Submitor
+from molq.upkeep import Upkeep
 
 _SUBMITTING = """
 import sys
@@ -24,6 +25,9 @@ with Submitor("here") as submitor:
     for _ in range(int(sys.argv[2])):
         submitor.submit(command=f"echo $MOLQ_JOB_ID >>{sys.argv[1]}")
 """
+
+_STRIDE = 5
+"""Of the system calls of a process whose start is slow, so many are left out between two deaths."""
 
 _SYSTEM_CALLS = (
     "mkdir,mkdirat,fsync,fdatasync,pwrite64,write,flock,fcntl,ftruncate,unlink,vfork,fork,clone,clone3,execve,fchmod,"
@@ -40,6 +44,8 @@ def _settle(store: JobStore) -> None:
     while submitor.list() and time.monotonic() < deadline:
         late = time.time() + ahead
         engine.poller = attrs.evolve(engine.poller, clock=lambda late=late: late)
+        submitter = attrs.evolve(engine._submitter, clock=engine.poller.clock)
+        engine._upkeep = Upkeep(poller=engine.poller, submitter=submitter)
         submitor.refresh()
         ahead += 40.0 if all(record.state is JobState.CREATED for record in submitor.list()) else 0.0
         time.sleep(0.01)
@@ -93,6 +99,58 @@ def test_a_submitter_killed_at_each_system_call_loses_and_doubles_nothing(store:
     assert child.returncode == 0, child.stderr
     assert deaths > 20
     _assert_each_once(store, log)
+
+
+# Both learn that the job has failed; the one submits the second attempt, the other cancels whatever is the latest.
+_FOLLOWING = """
+import sys
+from molq import JobStore, Submitor
+with Submitor("here", store=JobStore(sys.argv[3])) as submitor:
+    if sys.argv[2] == "cancel":
+        submitor.cancel(sys.argv[1])
+    else:
+        submitor.refresh()
+"""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize("what", ["retry", "cancel"])
+def test_a_process_killed_while_a_job_is_tried_again_or_cancelled_leaves_nothing_undecided(
+    home: Path, tmp_path: Path, what: str
+):
+    log = tmp_path / "log"
+    policy = RetryPolicy(max_attempts=2, backoff=RetryBackoff("fixed", 0))
+    stores = []
+    for number in range(1, 400, _STRIDE):
+        # Each in a store of its own, so that none has to do what another has left undone.
+        store = JobStore(tmp_path / f"{number}.db")
+        stores.append(store)
+        job = Submitor("here", store=store).submit(command=f"echo $MOLQ_JOB_ID >>{log}; exit 3", retry=policy)
+        while not (Path(store.job(job.job_id).job_dir) / "exit").exists():
+            time.sleep(0.01)
+        tracer = ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={_SYSTEM_CALLS}"]
+        killer = ["-e", f"inject={_SYSTEM_CALLS}:signal=KILL:when={number}"]
+        victim = [sys.executable, "-c", _FOLLOWING, job.job_id, what, str(store.path)]
+        child = subprocess.run([*tracer, *killer, *victim], capture_output=True, check=False)
+        if child.returncode == 0:
+            break
+
+    for store in stores:
+        _settle(store)
+
+    assert child.returncode == 0, child.stderr
+    assert len(stores) > 3
+    ran = log.read_text().split()
+    assert len(ran) == len(set(ran)), "an attempt ran twice"
+    for store in stores:
+        family = store.jobs(include_terminal=True)
+        assert [record.attempt for record in family] == list(range(1, len(family) + 1))
+        if what == "retry":
+            assert [record.state for record in family] == [JobState.FAILED] * 2
+            assert {record.job_id for record in family} <= set(ran)
+        else:
+            assert len(family) == 1 or family[1].state in (JobState.CANCELLED, JobState.FAILED)
+        store.close()
 
 
 def test_eight_submitters_at_once_with_a_killed_agent_lose_nothing(store: JobStore, home: Path, tmp_path: Path):
