@@ -1,0 +1,66 @@
+"""Find jobs by the tag that was planted at their submission."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+
+from molq.backend import Commands, FoundJob, SchedulerError
+from molq_pbs.options import PBSSchedulerOptions
+from molq_pbs.programs import ask, failure, is_job_id
+from molq_pbs.queue_listing import ask_queue
+
+_NO_HISTORY = "not configured to maintain job history"
+_NO_OPTION = "invalid option"
+
+
+def find_jobs(
+    tags: tuple[str, ...], since: float, options: PBSSchedulerOptions, commands: Commands
+) -> tuple[FoundJob, ...]:
+    """Return the jobs that carry one of ``tags``: qselect lists those of this user since then, and qstat shows them.
+
+    qselect alone would find a tag only in the name of a job, its account or its project, which are the user's.
+
+    Raises:
+        SchedulerError: PBS could not be asked, or did not answer about a job.
+    """
+    if not tags:
+        return ()
+    candidates = _select(since, options, commands)
+    listing = ask_queue(candidates, options, commands)
+    wanted = frozenset(tags)
+    found: dict[str, str] = {}
+    for job_id, record in listing.records.items():
+        tag = record.tag
+        if tag in wanted:
+            found.setdefault(tag, job_id)
+    # Such a job may be one of those that are looked for.
+    if listing.unanswered and len(found) < len(wanted):
+        raise SchedulerError(f"PBS did not answer about {len(listing.unanswered)} of {len(candidates)} jobs")
+    return tuple(FoundJob(tag=tag, scheduler_job_id=found[tag]) for tag in dict.fromkeys(tags) if tag in found)
+
+
+def _select(since: float, options: PBSSchedulerOptions, commands: Commands) -> tuple[str, ...]:
+    """Return the ids of this user's jobs that were submitted after ``since``, also of those that are over."""
+    argv = [options.qselect_path, "-u", _user()]
+    if not options.is_torque:
+        argv.append("-tc.gt." + time.strftime("%Y%m%d%H%M.%S", time.localtime(max(since, 0.0))))
+        reply = ask([*argv, "-x"], options, commands)
+        if reply.exit_code == 0 and _NO_HISTORY not in reply.stderr:
+            return _ids(reply.stdout)
+        if _NO_HISTORY not in reply.stderr and _NO_OPTION not in reply.stderr:
+            raise failure([*argv, "-x"], reply)
+    reply = ask(argv, options, commands)
+    if reply.exit_code != 0:
+        raise failure(argv, reply)
+    return _ids(reply.stdout)
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    lines = (line.strip() for line in text.split("\n"))
+    return tuple(dict.fromkeys(line for line in lines if is_job_id(line)))
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name

@@ -1,0 +1,205 @@
+"""Say what qstat 23.06.06, or Torque's, shows of the fake cluster's jobs: their attributes, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from molq_pbs.testing.cluster_file import Record, job_id, show_time
+from molq_pbs.testing.job_life import dependants_of
+
+_KEPT_IN_QUEUE = "QHWT"
+
+
+def attributes(cluster: Record, job: Record, index: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the attributes of a job, an array or an element as ``qstat -f`` prints them."""
+    if cluster["dialect"] == "torque":
+        yield from _torque_attributes(cluster, job, index)
+        return
+    run = job if index is None else job["elements"][str(index)]
+    is_own = index is None or run["run_count"] > 0
+    has_run = run["run_count"] > 0 and job_is_no_array(job, index)
+    yield "Job_Name", job["name"]
+    yield "Job_Owner", f"{cluster['user']}@localhost"
+    if has_run and run["state"] not in _KEPT_IN_QUEUE:
+        for name, value in (("cpupercent", "0"), ("cput", "00:00:00"), ("mem", "0kb"), ("ncpus", "1"), ("vmem", "0kb")):
+            yield f"resources_used.{name}", value
+        yield "resources_used.walltime", _clock((run["ended"] or run["started"]) - run["started"])
+    yield "job_state", shown_state(job, index)
+    yield "queue", job["queue"]
+    yield "server", cluster["host"]
+    if job["account"]:
+        yield "Account_Name", job["account"]
+    yield "Checkpoint", "u"
+    yield "ctime", show_time(job["submitted"])
+    depend = [*_depend(cluster, job), *dependants_of(cluster, job)]
+    if depend and index is None:
+        yield "depend", ",".join(depend)
+    yield "Error_Path", f"localhost:{_path(job, 'e', index)}"
+    if has_run and run["state"] not in _KEPT_IN_QUEUE:
+        yield "exec_host", f"{cluster['host']}/0"
+        yield "exec_vnode", f"({cluster['host']}:ncpus=1)"
+    if index is None or not has_run:
+        yield "Hold_Types", hold_types(job)
+    yield "Join_Path", job["options"].get("j", "n")
+    yield "Keep_Files", job["options"].get("k", "n")
+    yield "Mail_Points", job["options"].get("m", "a")
+    if "M" in job["options"]:
+        yield "Mail_Users", job["options"]["M"]
+    yield "mtime", show_time(run["ended"] or run["started"] or job["submitted"])
+    yield "Output_Path", f"localhost:{_path(job, 'o', index)}"
+    yield "Priority", job["options"].get("p", "0")
+    yield "qtime", show_time(job["submitted"])
+    yield "Rerunable", "False" if job["options"].get("r") == "n" else "True"
+    for name, value in job["resources"].items():
+        yield f"Resource_List.{name}", value
+    if run["started"] is not None:
+        yield "stime", show_time(run["started"])
+    if run["ended"] is not None:
+        yield "obittime", show_time(run["ended"])
+    if has_run and run["state"] not in _KEPT_IN_QUEUE:
+        yield "session_id", "31278"
+        yield "jobdir", "/home"
+    yield "substate", str(shown_substate(job, index))
+    yield "Variable_List", ",".join(job["variables"])
+    if run["comment"] or (index is not None and not has_run and job["comment"]):
+        yield "comment", run["comment"] or job["comment"]
+    yield "etime", show_time(job["submitted"])
+    if has_run:
+        yield "run_count", str(run["run_count"])
+    if run["state"] == "F" and run["status"] is not None:
+        yield "Stageout_status", "1"
+    if run["status"] is not None:
+        yield "Exit_status", str(run["status"])
+    if index is None:
+        yield "Submit_arguments", _escaped(job["submit_arguments"])
+    if job["array"] is not None:
+        yield from _array_attributes(cluster, job, index, is_own=is_own)
+    if run["state"] == "F":
+        yield "history_timestamp", str(run["ended"] or job["submitted"])
+    yield "project", job["options"].get("P", "_pbs_project_default")
+    yield "Submit_Host", "localhost"
+
+
+def job_is_no_array(job: Record, index: int | None) -> bool:
+    """Tell whether this is something that runs: a job or an element, and no array as a whole."""
+    return job["array"] is None or index is not None
+
+
+def shown_state(job: Record, index: int | None = None) -> str:
+    """Return the letter: an element that is over shows X until its array is."""
+    if index is None:
+        return str(job["state"])
+    state = str(job["elements"][str(index)]["state"])
+    if state == "F" and job["state"] != "F":
+        return "X"
+    return "H" if state == "Q" and job["state"] == "H" else state
+
+
+def shown_substate(job: Record, index: int | None = None) -> int:
+    """Return the substate; one that was deleted before it ran shows that of its array."""
+    if index is None:
+        return int(job["substate"])
+    run = job["elements"][str(index)]
+    if shown_state(job, index) == "X" and run["run_count"] == 0:
+        return int(job["substate"])
+    return int(run["substate"])
+
+
+def hold_types(job: Record) -> str:
+    """Return the kinds of hold."""
+    return ("s" if job["depend"] else "") + str(job["holds"]) or "n"
+
+
+def _array_attributes(cluster: Record, job: Record, index: int | None, *, is_own: bool) -> Iterator[tuple[str, str]]:
+    if index is not None:
+        if is_own:
+            yield "array_id", job_id(cluster, job)
+            yield "array_index", str(index)
+        return
+    runs = job["elements"].values()
+    over = [run for run in runs if run["state"] == "F"]
+    counts = {
+        "Queued": sum(run["state"] in _KEPT_IN_QUEUE for run in runs),
+        "Running": sum(run["state"] in "RS" for run in runs),
+        "Exiting": sum(run["state"] == "E" for run in runs),
+        "Expired": 0 if job["state"] == "F" and _any_ran(job) else len(over),
+    }
+    waiting = [int(number) for number, run in job["elements"].items() if run["state"] in _KEPT_IN_QUEUE]
+    yield "array", "True"
+    yield "array_state_count", " ".join(f"{name}:{count}" for name, count in counts.items())
+    yield "array_indices_submitted", job["array_spec"].partition("%")[0]
+    yield "array_indices_remaining", _range(waiting, job["array"]) or "-"
+    if "%" in job["array_spec"]:
+        yield "max_run_subjobs", job["array_spec"].partition("%")[2]
+
+
+def _any_ran(job: Record) -> bool:
+    return any(run["run_count"] for run in job["elements"].values())
+
+
+def _range(waiting: list[int], all_indices: list[int]) -> str:
+    if not waiting:
+        return ""
+    step = all_indices[1] - all_indices[0]
+    if len(waiting) == 1:
+        return str(waiting[0])
+    return f"{waiting[0]}-{waiting[-1]}" + (f":{step}" if step > 1 else "")
+
+
+def _depend(cluster: Record, job: Record) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for kind, upstream_id in job["depend"]:
+        groups.setdefault(kind, []).append(f"{upstream_id}.{cluster['host']}@{cluster['host']}")
+    return [":".join([kind, *ids]) for kind, ids in groups.items()]
+
+
+def _path(job: Record, letter: str, index: int | None) -> str:
+    given = job["options"].get(letter)
+    tail = "" if job["array"] is None else ".^array_index^"
+    path = str(given or f"{job['cwd']}/{job['name']}.{letter}{job['number']}{tail}")
+    has_own = index is not None and job["elements"][str(index)]["run_count"] > 0
+    return path.replace("^array_index^", str(index)) if has_own else path
+
+
+def _escaped(text: str) -> str:
+    """Return a value as ``-w`` shows it: its line breaks are no line breaks."""
+    return text.replace("\n", "\\n")
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _torque_attributes(cluster: Record, job: Record, index: int | None) -> Iterator[tuple[str, str]]:
+    """Yield what Torque's documentation shows of jobs."""
+    run = job if index is None else job["elements"][str(index)]
+    state = "C" if run["state"] == "F" else shown_state(job, index).replace("B", "R")
+    yield "Job_Name", job["name"]
+    yield "Job_Owner", f"{cluster['user']}@localhost"
+    yield "job_state", state
+    yield "queue", job["queue"]
+    yield "server", cluster["host"]
+    yield "ctime", show_time(job["submitted"])
+    depend = _depend(cluster, job)
+    if depend:
+        yield "depend", ",".join(depend)
+    if run["run_count"]:
+        yield "exec_host", f"{cluster['host']}/0"
+    yield "Hold_Types", hold_types(job)
+    yield "Output_Path", f"localhost:{_path(job, 'o', index)}"
+    for name, value in job["resources"].items():
+        yield f"Resource_List.{name}", value
+    yield "Variable_List", ",".join(job["variables"])
+    if run["comment"]:
+        yield "comment", run["comment"]
+    if run["status"] is not None:
+        yield "exit_status", str(run["status"])
+    yield "submit_args", _escaped(job["submit_arguments"])
+    if run["started"] is not None:
+        yield "start_time", show_time(run["started"])
+    if run["run_count"]:
+        yield "start_count", str(run["run_count"])
+    if run["ended"] is not None:
+        yield "comp_time", show_time(run["ended"])
+    if index is not None:
+        yield "job_array_id", str(index)
