@@ -40,6 +40,7 @@ class TestOnFakePBS(BackendContract):
     scheduler = "pbs"
     words = WORDS
     hostile_variables = HOSTILE_VARIABLES
+    cancels_one_by_one = True
 
     @pytest.fixture
     def cluster(self, fake_pbs):
@@ -50,6 +51,7 @@ class TestOnFakeTorque(BackendContract):
     scheduler = "pbs"
     words = WORDS
     hostile_variables = HOSTILE_VARIABLES
+    cancels_one_by_one = True
 
     @pytest.fixture
     def cluster(self, fake_torque):
@@ -60,6 +62,7 @@ class TestOnFakeTorque(BackendContract):
 class TestOnRealPBS(BackendContract):
     scheduler = "pbs"
     hostile_variables = HOSTILE_VARIABLES
+    cancels_one_by_one = True
 
     @pytest.fixture
     def cluster(self):

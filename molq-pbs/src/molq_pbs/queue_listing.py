@@ -148,7 +148,7 @@ def _better_form(form: _Form, reply: CommandReply) -> _Form | None:
 def _take(argv: Sequence[str], reply: CommandReply, job_ids: Sequence[str], answers: _Answers) -> None:
     unknown = _UNKNOWN.findall(reply.stderr)
     is_answer = reply.exit_code in _EXIT_CODES_OF_ANSWERS
-    if not is_answer or (not reply.stdout.strip() and not unknown):
+    if not is_answer:
         answers.failed = (argv, reply)
     listing = parse_records(reply.stdout) if is_answer or "Job Id:" in reply.stdout else parse_records("")
     wanted = _Wanted(job_ids)

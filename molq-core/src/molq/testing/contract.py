@@ -43,7 +43,7 @@ class BackendContract(
 ):
     """All rules for backends.
 
-    A subclass sets ``scheduler``, may set ``hostile_variables`` and ``refused``, and has a fixture ``cluster`` that
+    A subclass sets ``scheduler``, may set the other attributes of ``ContractKit``, and has a fixture ``cluster`` that
     returns a ``molq.testing.contract_kit.Cluster``: the backend's fake scheduler, or a real one. Rules that need
     something to happen that the cluster cannot bring about are skipped.
     """

@@ -75,12 +75,14 @@ class ContractKit:
         hostile_variables: variables that a user may have set, and that must not change how the backend works.
         refused: scheduling that the scheduler refuses at once.
         words: the scheduler's words for states -> what they mean; ``set_state`` shows each of them to the backend.
+        cancels_one_by_one: whether each job is cancelled by a command of its own, since the scheduler takes no more.
     """
 
     scheduler: ClassVar[str]
     hostile_variables: ClassVar[Mapping[str, str]] = {}
     refused: ClassVar[JobScheduling] = JobScheduling(queue="molq-no-such-queue")
     words: ClassVar[Mapping[str, JobState]] = {}
+    cancels_one_by_one: ClassVar[bool] = False
 
     @pytest.fixture
     def backend(self) -> Backend:
