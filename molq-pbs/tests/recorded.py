@@ -9,7 +9,7 @@ import attrs
 
 FOLDER = Path(__file__).parent / "data" / "openpbs-23.06.06"
 _BLOCK = re.compile(
-    r"^(?P<prompt>\$|root#) (?P<command>.*?)\n(?:env\+: (?P<env>.*?)\n)?exit: (?P<code>\d+|TIMED OUT[^\n]*?)   \([^)]*\)\n"
+    r"^(?:\$|root#) (?P<command>.*?)\n(?:env\+: (?P<env>.*?)\n)?exit: (?P<code>\d+|TIMED OUT[^\n]*?)   \([^)]*\)\n"
     r"stdout(?:: \(empty\)| \(\d+ bytes\):)\n(?P<out>.*?)^stderr(?:: \(empty\)| \((?P<size>\d+) bytes\):)\n",
     re.MULTILINE | re.DOTALL,
 )

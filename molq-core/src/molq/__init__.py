@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from molq.store import JobStore as JobStore
     from molq.submitor import Submitor as Submitor
     from molq_local import LocalSchedulerOptions as LocalSchedulerOptions
+    from molq_pbs import PBSSchedulerOptions as PBSSchedulerOptions
     from molq_slurm import SlurmSchedulerOptions as SlurmSchedulerOptions
 
 

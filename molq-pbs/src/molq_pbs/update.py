@@ -25,8 +25,8 @@ _REFUSALS = (
 def update_dependencies(job: SubmittedJob, expression: str, options: PBSSchedulerOptions, commands: Commands) -> bool:
     """Return whether the job now waits for ``expression`` and for nothing else; an empty one means for nothing.
 
-    qalter replaces what has the same type, takes nothing away, and a job is dropped at once that is to wait for one that
-    the server does not know. So what is asked for must name each type that is there, and the job is looked at afterwards.
+    qalter replaces what has the same type, takes nothing away, and a job is dropped at once that is to wait for one
+    that the server does not know. So each type that is there must be asked for, and the job is looked at afterwards.
 
     Raises:
         SchedulerError: PBS could not be asked.

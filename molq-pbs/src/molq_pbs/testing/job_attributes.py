@@ -10,73 +10,64 @@ from molq_pbs.testing.job_life import dependants_of
 _KEPT_IN_QUEUE = "QHWT"
 
 
+_USED = {"cpupercent": "0", "cput": "00:00:00", "mem": "0kb", "ncpus": "1", "vmem": "0kb"}
+
+
 def attributes(cluster: Record, job: Record, index: int | None = None) -> Iterator[tuple[str, str]]:
     """Yield the attributes of a job, an array or an element as ``qstat -f`` prints them."""
-    if cluster["dialect"] == "torque":
-        yield from _torque_attributes(cluster, job, index)
-        return
+    rows = _torque_rows if cluster["dialect"] == "torque" else _rows
+    yield from ((name, value) for name, value in rows(cluster, job, index) if value is not None)
+
+
+def _rows(cluster: Record, job: Record, index: int | None) -> Iterator[tuple[str, str | None]]:
+    """Yield the attributes in OpenPBS's order; None for one that this job does not have."""
     run = job if index is None else job["elements"][str(index)]
-    is_own = index is None or run["run_count"] > 0
     has_run = run["run_count"] > 0 and job_is_no_array(job, index)
+    is_placed = has_run and run["state"] not in _KEPT_IN_QUEUE
+    options, host, submitted = job["options"], cluster["host"], show_time(job["submitted"])
+    depend = [] if index is not None else [*_depend(cluster, job), *dependants_of(cluster, job)]
     yield "Job_Name", job["name"]
     yield "Job_Owner", f"{cluster['user']}@localhost"
-    if has_run and run["state"] not in _KEPT_IN_QUEUE:
-        for name, value in (("cpupercent", "0"), ("cput", "00:00:00"), ("mem", "0kb"), ("ncpus", "1"), ("vmem", "0kb")):
-            yield f"resources_used.{name}", value
-        yield "resources_used.walltime", _clock((run["ended"] or run["started"]) - run["started"])
+    for name, value in _USED.items():
+        yield f"resources_used.{name}", value if is_placed else None
+    yield "resources_used.walltime", _clock((run["ended"] or run["started"]) - run["started"]) if is_placed else None
     yield "job_state", shown_state(job, index)
     yield "queue", job["queue"]
-    yield "server", cluster["host"]
-    if job["account"]:
-        yield "Account_Name", job["account"]
+    yield "server", host
+    yield "Account_Name", job["account"]
     yield "Checkpoint", "u"
-    yield "ctime", show_time(job["submitted"])
-    depend = [*_depend(cluster, job), *dependants_of(cluster, job)]
-    if depend and index is None:
-        yield "depend", ",".join(depend)
+    yield "ctime", submitted
+    yield "depend", ",".join(depend) or None
     yield "Error_Path", f"localhost:{_path(job, 'e', index)}"
-    if has_run and run["state"] not in _KEPT_IN_QUEUE:
-        yield "exec_host", f"{cluster['host']}/0"
-        yield "exec_vnode", f"({cluster['host']}:ncpus=1)"
-    if index is None or not has_run:
-        yield "Hold_Types", hold_types(job)
-    yield "Join_Path", job["options"].get("j", "n")
-    yield "Keep_Files", job["options"].get("k", "n")
-    yield "Mail_Points", job["options"].get("m", "a")
-    if "M" in job["options"]:
-        yield "Mail_Users", job["options"]["M"]
+    yield "exec_host", f"{host}/0" if is_placed else None
+    yield "exec_vnode", f"({host}:ncpus=1)" if is_placed else None
+    yield "Hold_Types", hold_types(job) if index is None or not has_run else None
+    yield "Join_Path", options.get("j", "n")
+    yield "Keep_Files", options.get("k", "n")
+    yield "Mail_Points", options.get("m", "a")
+    yield "Mail_Users", options.get("M")
     yield "mtime", show_time(run["ended"] or run["started"] or job["submitted"])
     yield "Output_Path", f"localhost:{_path(job, 'o', index)}"
-    yield "Priority", job["options"].get("p", "0")
-    yield "qtime", show_time(job["submitted"])
-    yield "Rerunable", "False" if job["options"].get("r") == "n" else "True"
+    yield "Priority", options.get("p", "0")
+    yield "qtime", submitted
+    yield "Rerunable", "False" if options.get("r") == "n" else "True"
     for name, value in job["resources"].items():
         yield f"Resource_List.{name}", value
-    if run["started"] is not None:
-        yield "stime", show_time(run["started"])
-    if run["ended"] is not None:
-        yield "obittime", show_time(run["ended"])
-    if has_run and run["state"] not in _KEPT_IN_QUEUE:
-        yield "session_id", "31278"
-        yield "jobdir", "/home"
+    yield "stime", _shown(run["started"])
+    yield "obittime", _shown(run["ended"])
+    yield "session_id", "31278" if is_placed else None
+    yield "jobdir", "/home" if is_placed else None
     yield "substate", str(shown_substate(job, index))
     yield "Variable_List", ",".join(job["variables"])
-    if run["comment"] or (index is not None and not has_run and job["comment"]):
-        yield "comment", run["comment"] or job["comment"]
-    yield "etime", show_time(job["submitted"])
-    if has_run:
-        yield "run_count", str(run["run_count"])
-    if run["state"] == "F" and run["status"] is not None:
-        yield "Stageout_status", "1"
-    if run["status"] is not None:
-        yield "Exit_status", str(run["status"])
-    if index is None:
-        yield "Submit_arguments", _escaped(job["submit_arguments"])
-    if job["array"] is not None:
-        yield from _array_attributes(cluster, job, index, is_own=is_own)
-    if run["state"] == "F":
-        yield "history_timestamp", str(run["ended"] or job["submitted"])
-    yield "project", job["options"].get("P", "_pbs_project_default")
+    yield "comment", run["comment"] or (job["comment"] if not has_run else None)
+    yield "etime", submitted
+    yield "run_count", str(run["run_count"]) if has_run else None
+    yield "Stageout_status", "1" if run["state"] == "F" and run["status"] is not None else None
+    yield "Exit_status", None if run["status"] is None else str(run["status"])
+    yield "Submit_arguments", _escaped(job["submit_arguments"]) if index is None else None
+    yield from _array_rows(cluster, job, index)
+    yield "history_timestamp", str(run["ended"] or job["submitted"]) if run["state"] == "F" else None
+    yield "project", options.get("P", "_pbs_project_default")
     yield "Submit_Host", "localhost"
 
 
@@ -110,9 +101,11 @@ def hold_types(job: Record) -> str:
     return ("s" if job["depend"] else "") + str(job["holds"]) or "n"
 
 
-def _array_attributes(cluster: Record, job: Record, index: int | None, *, is_own: bool) -> Iterator[tuple[str, str]]:
+def _array_rows(cluster: Record, job: Record, index: int | None) -> Iterator[tuple[str, str]]:
+    if job["array"] is None:
+        return
     if index is not None:
-        if is_own:
+        if job["elements"][str(index)]["run_count"]:
             yield "array_id", job_id(cluster, job)
             yield "array_index", str(index)
         return
@@ -170,36 +163,30 @@ def _clock(seconds: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
-def _torque_attributes(cluster: Record, job: Record, index: int | None) -> Iterator[tuple[str, str]]:
+def _shown(seconds: int | None) -> str | None:
+    return None if seconds is None else show_time(seconds)
+
+
+def _torque_rows(cluster: Record, job: Record, index: int | None) -> Iterator[tuple[str, str | None]]:
     """Yield what Torque's documentation shows of jobs."""
     run = job if index is None else job["elements"][str(index)]
-    state = "C" if run["state"] == "F" else shown_state(job, index).replace("B", "R")
     yield "Job_Name", job["name"]
     yield "Job_Owner", f"{cluster['user']}@localhost"
-    yield "job_state", state
+    yield "job_state", "C" if run["state"] == "F" else shown_state(job, index).replace("B", "R")
     yield "queue", job["queue"]
     yield "server", cluster["host"]
     yield "ctime", show_time(job["submitted"])
-    depend = _depend(cluster, job)
-    if depend:
-        yield "depend", ",".join(depend)
-    if run["run_count"]:
-        yield "exec_host", f"{cluster['host']}/0"
+    yield "depend", ",".join(_depend(cluster, job)) or None
+    yield "exec_host", f"{cluster['host']}/0" if run["run_count"] else None
     yield "Hold_Types", hold_types(job)
     yield "Output_Path", f"localhost:{_path(job, 'o', index)}"
     for name, value in job["resources"].items():
         yield f"Resource_List.{name}", value
     yield "Variable_List", ",".join(job["variables"])
-    if run["comment"]:
-        yield "comment", run["comment"]
-    if run["status"] is not None:
-        yield "exit_status", str(run["status"])
+    yield "comment", run["comment"]
+    yield "exit_status", None if run["status"] is None else str(run["status"])
     yield "submit_args", _escaped(job["submit_arguments"])
-    if run["started"] is not None:
-        yield "start_time", show_time(run["started"])
-    if run["run_count"]:
-        yield "start_count", str(run["run_count"])
-    if run["ended"] is not None:
-        yield "comp_time", show_time(run["ended"])
-    if index is not None:
-        yield "job_array_id", str(index)
+    yield "start_time", _shown(run["started"])
+    yield "start_count", str(run["run_count"]) if run["run_count"] else None
+    yield "comp_time", _shown(run["ended"])
+    yield "job_array_id", None if index is None else str(index)
