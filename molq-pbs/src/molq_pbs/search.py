@@ -43,18 +43,18 @@ def find_jobs(
 
 def _select(since: float, options: PBSSchedulerOptions, commands: Commands) -> tuple[str, ...]:
     """Return the ids of this user's jobs that were submitted after ``since``, also of those that are over."""
-    argv = [options.qselect_path, "-u", _user()]
-    if not options.is_torque:
-        argv.append("-tc.gt." + time.strftime("%Y%m%d%H%M.%S", time.localtime(max(since, 0.0))))
-        reply = ask([*argv, "-x"], options, commands)
+    mine = [options.qselect_path, "-u", _user()]
+    recent = [*mine, "-tc.gt." + time.strftime("%Y%m%d%H%M.%S", time.localtime(max(since, 0.0)))]
+    forms = [mine] if options.is_torque else [[*recent, "-x"], recent]
+    if options.dialect == "auto":
+        forms.append(mine)
+    for argv in forms:
+        reply = ask(argv, options, commands)
         if reply.exit_code == 0 and _NO_HISTORY not in reply.stderr:
             return _ids(reply.stdout)
-        if _NO_HISTORY not in reply.stderr and _NO_OPTION not in reply.stderr:
-            raise failure([*argv, "-x"], reply)
-    reply = ask(argv, options, commands)
-    if reply.exit_code != 0:
-        raise failure(argv, reply)
-    return _ids(reply.stdout)
+        if argv is forms[-1] or not any(words in reply.stderr for words in (_NO_HISTORY, _NO_OPTION)):
+            raise failure(argv, reply)
+    return ()
 
 
 def _ids(text: str) -> tuple[str, ...]:
@@ -63,4 +63,7 @@ def _ids(text: str) -> tuple[str, ...]:
 
 
 def _user() -> str:
-    return pwd.getpwuid(os.getuid()).pw_name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        raise SchedulerError(f"the user with the number {os.getuid()} has no name, so qselect cannot search") from None
