@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from molq_pbs.testing import FakePBS
 from molq_slurm.testing import FakeSlurm
 
 _ROOT = Path(__file__).parent.parent
 _PAGES = sorted([_ROOT / "README.md", *_ROOT.glob("docs/**/*.md")])
+# A page about a scheduler needs its programs.
+_CLUSTERS = {"slurm.md": FakeSlurm, "pbs.md": FakePBS}
 _COMMANDS = _ROOT / "docs" / "reference" / "command-line.md"
 
 
@@ -25,8 +28,8 @@ def _examples(page: Path) -> str:
 @pytest.mark.parametrize("page", [p for p in _PAGES if _examples(p)], ids=lambda p: str(p.relative_to(_ROOT)))
 def test_the_examples_of_a_page_run(page: Path, home: Path, tmp_path: Path):
     programs = [str(Path(sys.executable).parent), os.environ["PATH"]]
-    if page.name == "slurm.md":
-        programs.insert(0, str(FakeSlurm(tmp_path).bin))
+    if page.name in _CLUSTERS:
+        programs.insert(0, str(_CLUSTERS[page.name](tmp_path).bin))
     reply = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning", "-c", _examples(page)],
         capture_output=True,

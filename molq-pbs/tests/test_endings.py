@@ -203,6 +203,14 @@ def test_a_whole_answer_is_read():
     assert not listing.garbled
 
 
+def test_attributes_of_the_sites_own_are_passed_over():
+    own = "    Resource_List.my-own = a=b = c\n    empty =\n    estimated.exec_vnode = (n1:ncpus=1)+(n2)\n"
+
+    listing = parse_records(WHOLE.replace("    queue = workq\n", f"    queue = workq\n{own}"))
+
+    assert listing.records["78.vm"].text("queue") == "workq"
+
+
 def test_folded_values_are_read():
     folded = recorded.block("qstat_formats", "qstat -f 78.vm").stdout
 

@@ -204,21 +204,25 @@ def test_ids_of_two_servers_are_not_mixed_up(fake_pbs, submit, poll):
     assert answer.unanswered == {"1.elsewhere"}
 
 
-def test_an_older_pbs_without_groups_is_asked_one_by_one(fake_pbs, submit, poll, tmp_path):
-    # The fake Torque refuses -E in the same words; here only that is refused.
+@pytest.mark.parametrize("refused", [["-E"], ["-E", "-w"]])
+def test_an_older_pbs_is_asked_in_the_words_that_it_knows(fake_pbs, submit, poll, refused):
     jobs = [submit(f"tag-{n}") for n in range(2)]
     real = fake_pbs.bin / "real-qstat"
     (fake_pbs.bin / "qstat").rename(real)
-    (fake_pbs.bin / "qstat").write_text(
-        "#!/bin/sh\n"
-        'for word; do [ "$word" != -E ] || { echo "qstat: invalid option -- \'E\'" >&2; exit 2; }; done\n'
-        f'exec "{real}" "$@"\n'
-    )
+    lines = {
+        "-E": "qstat: invalid option -- 'E'",
+        "-w": "qstat: option w can be used only with option a, n, T or s",
+    }
+    checks = "".join(f'[ "$word" != {flag} ] || {{ echo "{lines[flag]}" >&2; exit 2; }}; ' for flag in refused)
+    (fake_pbs.bin / "qstat").write_text(f'#!/bin/sh\nfor word; do {checks}done\nexec "{real}" "$@"\n')
     (fake_pbs.bin / "qstat").chmod(0o755)
 
     answer = poll(*jobs)
 
-    assert [report.state for report in answer.reports] == [JobState.QUEUED] * 2
+    assert [(report.state, report.tag) for report in answer.reports] == [
+        (JobState.QUEUED, "tag-0"),
+        (JobState.QUEUED, "tag-1"),
+    ]
 
 
 def test_torque_is_noticed_where_nothing_was_said_about_it(fake_torque, submit, poll, commands):

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from molq import JobExecution, JobResources, JobScheduling, JobState, Memory, SchedulerError, SubmitError, Submitor
+from molq import (
+    JobExecution,
+    JobResources,
+    JobScheduling,
+    JobState,
+    Memory,
+    RetryBackoff,
+    RetryPolicy,
+    SchedulerError,
+    SubmitError,
+    Submitor,
+)
 
 
 @pytest.fixture(params=["openpbs", "torque"])
@@ -143,6 +154,43 @@ def test_elements_that_openpbs_needs_and_nobody_asked_for_do_nothing(fake_pbs, o
     assert record.state is JobState.SUCCEEDED
     assert [element.index for element in openpbs.get_elements(job.job_id)] == wanted
     assert {path.name for path in Path().glob("ran.*")} == {f"ran.{index}" for index in wanted}
+
+
+def test_only_the_elements_that_failed_are_tried_again(fake, submitor):
+    policy = RetryPolicy(max_attempts=2, backoff=RetryBackoff(mode="fixed", initial_seconds=0.0))
+    command = "echo x >>ran.$PBS_ARRAY_INDEX; [ $PBS_ARRAY_INDEX != 2 ] || [ -e again ] || { touch again; exit 3; }"
+    job = submitor.submit(command=command, scheduling=JobScheduling(array_spec="1-3"), retry=policy)
+    for index in (1, 2, 3):
+        fake.run(f"1[{index}].vm")
+    until = time.monotonic() + 10
+    while len(fake.jobs()) == 1 and time.monotonic() < until:
+        submitor.refresh()
+        time.sleep(0.05)
+
+    again = fake.jobs()[1]
+    for index in again["array"]:
+        fake.run(f"2[{index}].vm")
+    record = job.wait(timeout=20)
+
+    assert record.state is JobState.SUCCEEDED
+    assert [Path(f"ran.{index}").read_text() for index in (1, 2, 3)] == ["x\n", "x\nx\n", "x\n"]
+    assert not Path("ran.4").exists()
+
+
+def test_single_elements_are_cancelled(fake, submitor):
+    job = submitor.submit(command="true", scheduling=JobScheduling(array_spec="1-3"))
+    fake.start("1[1].vm")
+
+    submitor.cancel(job.job_id, elements=[1, 3])
+    fake.run("1[2].vm")
+    record = job.wait(timeout=20)
+
+    assert record.state is JobState.CANCELLED
+    assert {e.index: e.state for e in submitor.get_elements(job.job_id)} == {
+        1: JobState.CANCELLED,
+        2: JobState.SUCCEEDED,
+        3: JobState.CANCELLED,
+    }
 
 
 def test_a_cancelled_job_is_cancelled_by_evidence(fake, submitor):

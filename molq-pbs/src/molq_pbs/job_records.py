@@ -19,7 +19,7 @@ _WANTED = frozenset(
     }
 )
 _HEAD = re.compile(r"Job Id: ([1-9]\d{0,17}(?:\[\d{0,9}\])?(?:\.[A-Za-z0-9][A-Za-z0-9._-]*)?)", re.ASCII)
-_ATTRIBUTE = re.compile(r"    ([A-Za-z][A-Za-z0-9_.]*) = ?(.*)", re.ASCII | re.DOTALL)
+_ATTRIBUTE = re.compile(r"    ([^\s=]+) = ?(.*)", re.ASCII | re.DOTALL)
 _ANY_HEAD = re.compile(r"Job Id: *(\S*)")
 _NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 _TAG = re.compile(rf"(?:^|[,\s]){TAG_VARIABLE}=([0-9A-Za-z-]{{1,64}})(?=$|[,\s])", re.ASCII)

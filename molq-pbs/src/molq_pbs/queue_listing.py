@@ -11,12 +11,10 @@ from molq.backend import CommandReply, Commands
 from molq_pbs.job_records import JobRecord, parse_records
 from molq_pbs.options import PBSSchedulerOptions
 from molq_pbs.programs import ask, chunks, failure, names_same_job
+from molq_pbs.qstat_forms import QstatForm
 
 # Source: recorded from OpenPBS 23.06.06; Torque says "Unknown Job Id Error".
 _UNKNOWN = re.compile(r"^qstat: Unknown Job Id(?: Error)? (\S+)\s*$", re.MULTILINE)
-_NO_HISTORY = "PBS is not configured to maintain job history"
-_NO_OPTION = re.compile(r"^qstat: (?:invalid option|illegal option|unrecognized option)|^usage:", re.MULTILINE)
-_XML = re.compile(r"\s*<(?:\?xml|Data)\b")
 _EXIT_CODES_OF_ANSWERS = frozenset({0, 35, 153})
 """All is well; a job is over, of which it may only be asked otherwise; a job is not known."""
 
@@ -65,7 +63,7 @@ def ask_queue(
     if not job_ids:
         return Listing(records={}, elements={}, unknown=frozenset(), unanswered=frozenset())
     answers = _Answers()
-    form = _Form(options, has_history=not options.is_torque, with_elements=with_elements)
+    form = QstatForm.usual(options, with_elements=with_elements)
     form = _ask(job_ids, form, commands, answers, at_once=len(job_ids) > 1)
     missing = [job_id for job_id in job_ids if not _is_settled(job_id, answers)]
     if missing and form.can_group and len(job_ids) > 1:
@@ -82,67 +80,19 @@ def ask_queue(
     )
 
 
-@attrs.frozen
-class _Form:
-    """How qstat is to be called on this site.
-
-    Attributes:
-        options: the user's options.
-        has_history: whether it may be asked for jobs that are over.
-        with_elements: whether the elements of arrays are wanted.
-        is_torque: whether it is Torque's.
-        can_group: whether it takes ``-E``.
-    """
-
-    options: PBSSchedulerOptions
-    has_history: bool
-    with_elements: bool
-    is_torque: bool = attrs.field(default=attrs.Factory(lambda self: self.options.is_torque, takes_self=True))
-    can_group: bool = attrs.field(default=attrs.Factory(lambda self: not self.options.is_torque, takes_self=True))
-
-    def argv(self, job_ids: Sequence[str], *, at_once: bool) -> list[str]:
-        """Return the call that asks about jobs."""
-        argv = [self.options.qstat_path]
-        if self.has_history:
-            argv.append("-x")
-        # One attribute a line: the newlines in values are then no newlines, so that no value can look like another.
-        argv += ["-f", "-1"] if self.is_torque else ["-f", "-w"]
-        if self.with_elements:
-            argv.append("-t")
-        if at_once and self.can_group:
-            argv.append("-E")
-        return [*argv, *job_ids]
-
-
-def _ask(job_ids: Collection[str], form: _Form, commands: Commands, answers: _Answers, *, at_once: bool) -> _Form:
+def _ask(
+    job_ids: Collection[str], form: QstatForm, commands: Commands, answers: _Answers, *, at_once: bool
+) -> QstatForm:
     """Ask, again in another form if the site needs one; return the form that it took."""
     for part in chunks(job_ids):
-        weight = 1 if at_once and form.can_group else len(part)
-        argv = form.argv(part, at_once=at_once)
-        reply = ask(argv, form.options, commands, weight)
-        other = _better_form(form, reply)
+        other: QstatForm | None = form
         while other is not None:
             form = other
             argv = form.argv(part, at_once=at_once)
-            reply = ask(argv, form.options, commands, weight)
-            other = _better_form(form, reply)
+            reply = ask(argv, form.options, commands, 1 if at_once and form.can_group else len(part))
+            other = form.better_for(reply)
         _take(argv, reply, part, answers)
     return form
-
-
-def _better_form(form: _Form, reply: CommandReply) -> _Form | None:
-    """Return the form in which this site may answer, if it did not take this one."""
-    if form.has_history and _NO_HISTORY in reply.stderr and "Job Id:" not in reply.stdout:
-        return attrs.evolve(form, has_history=False)
-    refused = _XML.match(reply.stdout) is not None or (reply.exit_code != 0 and _NO_OPTION.search(reply.stderr))
-    if not refused:
-        return None
-    if form.can_group:
-        # Before PBS Professional 19 there is no -E.
-        return attrs.evolve(form, can_group=False)
-    if form.options.dialect == "auto" and not form.is_torque:
-        return attrs.evolve(form, has_history=False, is_torque=True)
-    return None
 
 
 def _take(argv: Sequence[str], reply: CommandReply, job_ids: Sequence[str], answers: _Answers) -> None:

@@ -13,6 +13,7 @@ from molq_pbs.queue_listing import ask_queue
 
 _NO_HISTORY = "not configured to maintain job history"
 _NO_OPTION = "invalid option"
+_FIRST_DAYS = 172_800.0  # so early, a date may be none in some time zone
 
 
 def find_jobs(
@@ -44,7 +45,8 @@ def find_jobs(
 def _select(since: float, options: PBSSchedulerOptions, commands: Commands) -> tuple[str, ...]:
     """Return the ids of this user's jobs that were submitted after ``since``, also of those that are over."""
     mine = [options.qselect_path, "-u", _user()]
-    recent = [*mine, "-tc.gt." + time.strftime("%Y%m%d%H%M.%S", time.localtime(max(since, 0.0)))]
+    moment = time.strftime("%Y%m%d%H%M.%S", time.localtime(since)) if since > _FIRST_DAYS else None
+    recent = mine if moment is None else [*mine, f"-tc.gt.{moment}"]
     forms = [mine] if options.is_torque else [[*recent, "-x"], recent]
     if options.dialect == "auto":
         forms.append(mine)
