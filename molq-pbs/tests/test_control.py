@@ -154,14 +154,18 @@ def test_a_job_is_never_said_to_wait_that_was_dropped(fake_pbs, submit, commands
     assert update_dependencies(child, "afterok:999.vm", fake_pbs.options, commands) is False
 
 
-def test_a_job_that_waits_in_vain_is_let_go(fake_pbs, submit, commands, state):
+@pytest.mark.parametrize("kinds", [["afterany"], ["afternotok"], ["afterany", "afternotok"]])
+def test_a_job_that_waits_in_vain_is_let_go(fake_pbs, submit, commands, kinds):
+    failed = submit("failed")
+    fake_pbs.finish(failed.scheduler_job_id, 3)
     first = submit("a", "-h")
-    child = depends_on(fake_pbs, submit, "afterany", first)
+    child = submit("child", "-W", "depend=" + ",".join(f"{kind}:{first.scheduler_job_id}" for kind in kinds))
     fake_pbs.cancel(first.scheduler_job_id)
+    assert fake_pbs.jobs()[-1]["state"] == "H"
 
     assert update_dependencies(child, "", fake_pbs.options, commands) is True
 
-    assert fake_pbs.jobs()[1]["state"] == "Q"
+    assert fake_pbs.jobs()[-1]["state"] == "Q"
 
 
 @pytest.mark.parametrize("kind", ["afterok", "afternotok"])
@@ -169,6 +173,15 @@ def test_a_job_that_would_be_dropped_is_left_alone(fake_pbs, submit, commands, k
     first = submit("a", "-h")
     child = depends_on(fake_pbs, submit, kind, first)
     fake_pbs.cancel(first.scheduler_job_id)
+
+    assert update_dependencies(child, "", fake_pbs.options, commands) is False
+
+    assert fake_pbs.jobs()[1]["state"] == "H"
+
+
+def test_a_job_that_waits_for_good_reason_is_not_let_go(fake_pbs, submit, commands):
+    first = submit("a")
+    child = depends_on(fake_pbs, submit, "afterany", first)
 
     assert update_dependencies(child, "", fake_pbs.options, commands) is False
 

@@ -28,7 +28,7 @@ def find_jobs(
     """
     if not tags:
         return ()
-    candidates = _select(since, options, commands)
+    candidates = select_jobs(since, options, commands)
     listing = ask_queue(candidates, options, commands)
     wanted = frozenset(tags)
     found: dict[str, str] = {}
@@ -42,11 +42,16 @@ def find_jobs(
     return tuple(FoundJob(tag=tag, scheduler_job_id=found[tag]) for tag in dict.fromkeys(tags) if tag in found)
 
 
-def _select(since: float, options: PBSSchedulerOptions, commands: Commands) -> tuple[str, ...]:
-    """Return the ids of this user's jobs that were submitted after ``since``, also of those that are over."""
+def select_jobs(since: float | None, options: PBSSchedulerOptions, commands: Commands) -> tuple[str, ...]:
+    """Return the ids of this user's jobs that were submitted after ``since``, also of those that are over.
+
+    Raises:
+        SchedulerError: PBS could not be asked.
+    """
     mine = [options.qselect_path, "-u", _user()]
-    moment = time.strftime("%Y%m%d%H%M.%S", time.localtime(since)) if since > _FIRST_DAYS else None
-    recent = mine if moment is None else [*mine, f"-tc.gt.{moment}"]
+    recent = mine
+    if since is not None and since > _FIRST_DAYS:
+        recent = [*mine, "-tc.gt." + time.strftime("%Y%m%d%H%M.%S", time.localtime(since))]
     forms = [mine] if options.is_torque else [[*recent, "-x"], recent]
     if options.dialect == "auto":
         forms.append(mine)

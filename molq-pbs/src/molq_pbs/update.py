@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from molq.backend import Commands, SchedulerError, SubmittedJob
+from molq.backend import Commands, JobState, SchedulerError, SubmittedJob
 from molq_pbs.dependencies import read_dependencies
 from molq_pbs.endings import ending_of
 from molq_pbs.job_records import JobRecord
 from molq_pbs.options import PBSSchedulerOptions
 from molq_pbs.programs import ask, failure, is_job_id
 from molq_pbs.queue_listing import ask_queue
+from molq_pbs.search import select_jobs
+
+_MOST_CANDIDATES = 100
 
 # What qalter says when the job cannot wait (any more) or the expression is wrong. Recorded from OpenPBS 23.06.06.
 _REFUSALS = (
@@ -45,19 +48,41 @@ def update_dependencies(job: SubmittedJob, expression: str, options: PBSSchedule
 
 
 def _release(job: SubmittedJob, record: JobRecord, options: PBSSchedulerOptions, commands: Commands) -> bool:
-    """Let a job go on that waits for others in vain, which were deleted before they started.
+    """Let a job go on that waits in vain for others, which were deleted before they started.
 
-    Of those the server never lets go by itself (recorded from OpenPBS 23.06.06). But it judges what is new, and then
-    takes them for over. It would drop what is to wait for the failure of one.
+    The server never lets such a job go by itself (recorded from OpenPBS 23.06.06), but it judges anew what it
+    is told anew: a job that waits for any end of theirs goes on. A job that waits for their failure would be
+    dropped, so that it is given another failed job to wait for.
     """
     awaited = _awaited(record)
-    if not _kinds(awaited) <= {"afterany"}:
-        return False
     upstreams = ask_queue({job_id: None for _, job_id in awaited}, options, commands).records
-    if not all(job_id in upstreams and ending_of(upstreams[job_id]).is_over for _, job_id in awaited):
+    if not all(job_id in upstreams and _is_in_vain(upstreams[job_id]) for _, job_id in awaited):
         return False
-    expression = ":".join(["afterany", *sorted(upstream.job_id for upstream in upstreams.values())])
-    return _alter(job, expression, options, commands) and _waits_within(job, frozenset(), options, commands)
+    parts = []
+    for kind in sorted(_kinds(awaited)):
+        ids = [upstreams[job_id].job_id for waits_for, job_id in sorted(awaited) if waits_for == kind]
+        if kind == "afternotok":
+            ids = _a_failed_job(options, commands)
+        if not ids or kind not in ("afterany", "afternotok"):
+            return False
+        parts.append(":".join([kind, *ids]))
+    return _alter(job, ",".join(parts), options, commands) and _waits_within(job, frozenset(), options, commands)
+
+
+def _is_in_vain(upstream: JobRecord) -> bool:
+    return ending_of(upstream).is_over and upstream.number("exit_status") is None
+
+
+def _a_failed_job(options: PBSSchedulerOptions, commands: Commands) -> list[str]:
+    """Return the id of one of this user's newest jobs that have failed, if there is one."""
+    newest = select_jobs(None, options, commands)[-_MOST_CANDIDATES:]
+    records = ask_queue(newest, options, commands).records
+    failed = (job_id for job_id in reversed(newest) if job_id in records and _has_failed(records[job_id]))
+    return [job_id for job_id in (next(failed, None),) if job_id is not None]
+
+
+def _has_failed(record: JobRecord) -> bool:
+    return ending_of(record).state is JobState.FAILED and (record.number("exit_status") or 0) > 0
 
 
 def _alter(job: SubmittedJob, expression: str, options: PBSSchedulerOptions, commands: Commands) -> bool:
