@@ -46,6 +46,7 @@ def directives(*args, **kwargs):
 
 TORQUE = {"dialect": "torque"}
 NODES = {"resource_style": "nodes"}
+GPU_TYPE = {"gpu_type_resource": "gpu_model"}
 
 
 def test_a_plain_job_leaves_all_to_the_site():
@@ -71,7 +72,7 @@ def test_a_plain_job_leaves_all_to_the_site():
         (
             JobResources(gpu_type="a100"),
             None,
-            {"gpu_type_resource": "gpu_model"},
+            GPU_TYPE,
             ["-l select=1:ngpus=1:gpu_model=a100"],
         ),
         (JobResources(time_limit=Duration.hours(30)), None, {}, ["-l walltime=30:00:00"]),
@@ -111,6 +112,33 @@ def test_scheduling():
         '-M "o\'neil@x.org"',
         "-m ae",
     ]
+
+
+@pytest.mark.parametrize(("options", "queue"), [(GPU_TYPE, "queue"), (GPU_TYPE, "reservation"), (TORQUE, "queue")])
+def test_each_field_counts_beside_all_others(options, queue):
+    resources = {
+        "cpu_count": 3,
+        "memory": Memory.mb(300),
+        "gpu_count": 2,
+        "gpu_type": "a100",
+        "time_limit": Duration.minutes(17),
+    }
+    scheduling = {
+        queue: "R7",
+        "account": "acc",
+        "priority": "7",
+        "node_count": 2,
+        "exclusive_node": True,
+        "array_spec": "1-3",
+        "email": "x@y",
+    }
+    all_said = directives(JobResources(**resources), JobScheduling(**scheduling), **options)
+
+    for field in [*resources, *scheduling]:
+        dropped = {field, "gpu_type"} if field == "gpu_count" else {field}
+        fewer = JobResources(**{name: value for name, value in resources.items() if name not in dropped})
+        rest = JobScheduling(**{name: value for name, value in scheduling.items() if name not in dropped})
+        assert directives(fewer, rest, **options) != all_said, field
 
 
 def test_an_account_may_be_a_project():

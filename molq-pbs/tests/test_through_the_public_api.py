@@ -224,6 +224,19 @@ def test_a_job_that_waits_for_one_that_was_cancelled_before_it_started_is_let_go
     assert child.wait(timeout=20).state is JobState.SUCCEEDED
 
 
+def test_a_job_that_waits_for_the_failure_of_one_that_was_cancelled_before_it_started_is_let_go(fake_pbs, openpbs):
+    other = openpbs.submit(command="exit 1")
+    fake_pbs.run(other.scheduler_job_id)
+    first = openpbs.submit(command="true")
+    child = openpbs.submit(command="true", after_failure=[first.job_id])
+    openpbs.cancel(first.job_id)
+    openpbs.refresh()
+
+    fake_pbs.run(child.scheduler_job_id)
+
+    assert child.wait(timeout=20).state is JobState.SUCCEEDED
+
+
 def test_what_waits_for_an_array_is_held_in_molq(fake_pbs, openpbs):
     array = openpbs.submit(command="exit $PBS_ARRAY_INDEX", scheduling=JobScheduling(array_spec="0-2"))
     child = openpbs.submit(command="true", after_failure=[array.job_id])

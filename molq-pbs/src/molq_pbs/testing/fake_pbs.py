@@ -6,10 +6,9 @@ import os
 import pwd
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import ClassVar
 
 import attrs
 
@@ -18,6 +17,7 @@ from molq_pbs.options import Dialect, PBSSchedulerOptions
 from molq_pbs.testing.cluster_file import ClusterFile, Record, find, job_id
 from molq_pbs.testing.job_life import accept, delete, end, requeue, start
 from molq_pbs.testing.programs import PROGRAMS
+from molq_pbs.testing.script_runs import environment_of, run_script
 
 _RUNNER = """\
 import os, signal, sys
@@ -188,26 +188,13 @@ class _FakeCluster:
             found, index = _chosen(cluster, job)
             start(cluster, found, index)
             own_id = job_id(cluster, found, index)
-            environment = self._environment(cluster, found, index)
-        script = self.folder / f"script-{own_id}"
-        script.write_bytes(os.fsencode(found["script"]))
-        script.chmod(0o700)
-        with self._spool(found, index) as spool:
-            done = subprocess.run(
-                [str(script)],
-                env=environment,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=spool,
-                stderr=subprocess.STDOUT,
-                umask=0o077,
-                check=False,
-            )  # fmt: skip - one call
-        if done.returncode < 0:
-            self.signal(own_id, -done.returncode)
+            environment = environment_of(cluster, found, index, self.home)
+        status = run_script(self.folder / f"script-{own_id}", found, index, environment, self.home)
+        if status < 0:
+            self.signal(own_id, -status)
         else:
-            self.finish(own_id, done.returncode)
-        return done.returncode
+            self.finish(own_id, status)
+        return status
 
     def go_down(self) -> None:
         """Stop the server: connections are refused."""
@@ -293,35 +280,6 @@ class _FakeCluster:
             if run["state"] in "QHWB":
                 start(cluster, found, index)
             end(cluster, found, status, suffix, index)
-
-    def _environment(self, cluster: Record, job: Record, index: int | None) -> dict[str, str]:
-        """Return what PBS gives to a job: little of the user's, unless ``-V`` or ``-v`` was among its options."""
-        given = dict(word.partition("=")[::2] for word in job["variables"])
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            **given,
-            "HOME": str(self.home),
-            "USER": cluster["user"],
-            "LOGNAME": cluster["user"],
-            "PBS_ENVIRONMENT": "PBS_BATCH",
-            "PBS_JOBID": job_id(cluster, job, index),
-            "PBS_JOBNAME": job["name"],
-            "PBS_QUEUE": job["queue"],
-            "NCPUS": "1",
-            "OMP_NUM_THREADS": "1",
-        }
-        if index is not None:
-            name = "PBS_ARRAYID" if self.dialect == "torque" else "PBS_ARRAY_INDEX"
-            environment[name] = str(index)
-        return environment
-
-    def _spool(self, job: Record, index: int | None) -> BinaryIO:
-        """Open what becomes of the output that the script leaves to PBS: it is copied when the job is over."""
-        options = job["options"]
-        tail = "" if index is None else f".{index}"
-        if "o" in options.get("k", ""):
-            return open(self.home / f"{job['name']}.o{job['number']}{tail}", "wb")
-        return open(options.get("o", os.devnull).replace("^array_index^", str(index)), "wb")
 
 
 class FakePBS(_FakeCluster):
