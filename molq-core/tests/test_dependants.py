@@ -221,6 +221,25 @@ def test_a_scheduler_that_misjudges_arrays_is_not_asked_to_judge_them(cluster):
     assert cluster.state(child) is JobState.SUBMITTED
 
 
+def test_a_scheduler_that_would_forget_a_dependant_gets_it_when_the_other_has_started(cluster):
+    describe = cluster.backend.description
+    cluster.backend = cluster.scheduler.backend(
+        molq_describe_backend=lambda: attrs.evolve(describe, releases_unstarted=False)
+    )
+    parent = cluster.submit()
+    child = waiting_for(cluster, parent, "after_failure")
+    assert "should the other be cancelled before it starts" in cluster.record(child).reason
+
+    cluster.start(parent)
+    cluster.say(parent, JobState.RUNNING)
+    cluster.refresh()
+
+    submitted = cluster.store.tracked_job(child.job_id)
+    assert cluster.scheduler.request(submitted.scheduler_job_id).dependency == (
+        f"after_failure:{parent.scheduler_job_id}"
+    )
+
+
 def test_a_scheduler_that_never_releases_is_told_that_there_is_nothing_to_wait_for(cluster):
     parent = cluster.submit()
     child = waiting_for(cluster, parent, "after_failure")

@@ -417,6 +417,15 @@ def test_only_a_fresh_failure_makes_the_scheduler_worth_asking_at_once(code, at,
     assert wants_a_poll(a_job(), unreported(NOT_ASKED, ended=ExitFile(code, at)), NOW) is wanted
 
 
+def test_a_success_is_not_turned_into_a_failure_by_files_of_another_run():
+    job = a_job(SUCCEEDED, exit_code=0, finished_at=LONG_AGO)
+    evidence = Evidence(
+        answer=Answer.REPORTED, report=a_report(QUEUED, restarts=1), exit=ExitFile(3, LONG_AGO), start=a_start(LONG_AGO)
+    )
+
+    assert believed(job, evidence).state is QUEUED
+
+
 # Properties over whole lives.
 
 times = st.floats(min_value=-200_000, max_value=200_000).map(lambda seconds: NOW + seconds)

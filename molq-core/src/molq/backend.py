@@ -116,6 +116,8 @@ class BackendDescription:
         keeps_stranded: whether a job that waits for what can't happen any more stays in the queue, so that it can be
             pointed to another attempt. Where the scheduler deletes it, molq holds back what waits for a job that may
             be tried again. Default True.
+        releases_unstarted: whether the scheduler releases what waits for the end of a job that is cancelled before it
+            starts. Where it does not, molq holds such dependants back until the job has started. Default True.
     """
 
     label: str
@@ -130,6 +132,7 @@ class BackendDescription:
     longest_poll: float = 30.0
     judges_arrays: bool = True
     keeps_stranded: bool = True
+    releases_unstarted: bool = True
 
     @options_class.validator
     def _is_options_class(self, _attribute: object, value: object) -> None:

@@ -25,6 +25,9 @@ _ENDS_THAT_SATISFY: dict[DependencyCondition, frozenset[JobState]] = {
     "after": frozenset(state for state in JobState if state.is_terminal),
 }
 
+_ENDS: tuple[DependencyCondition, ...] = ("after", "after_failure")
+"""The conditions that a cancelled or a failed upstream job satisfies."""
+
 _NEEDS: dict[DependencyCondition, str] = {
     "after_success": "it to succeed",
     "after_failure": "it to fail",
@@ -101,9 +104,11 @@ def why_held(condition: DependencyCondition, upstream: Family, backend: Backend)
         return "the scheduler has not confirmed it yet"
     if job.is_array and not description.judges_arrays:
         return f"{description.label} does not judge arrays by all of their elements"
+    if condition in _ENDS and upstream.started_at is None and not description.releases_unstarted:
+        return f"{description.label} would forget to start it should the other be cancelled before it starts"
     if upstream.may_go_on:
         can_be_pointed_anew = description.keeps_stranded and backend.implements("molq_update_dependencies")
-        if condition in ("after", "after_failure") or not can_be_pointed_anew:
+        if condition in _ENDS or not can_be_pointed_anew:
             return "it may be tried again"
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -118,6 +119,7 @@ class EventTail:
         self._store = store
         self._cluster_name = cluster_name
         self._bus = bus
+        self._lock = threading.Lock()
         self._seen = store.newest_transition()
         self._last_end = self._completed = self._seen
 
@@ -127,16 +129,26 @@ class EventTail:
             self._seen = self._last_end = self._completed = self._store.newest_transition()
             return
         for number, transition in self._store.transitions_after(self._seen, self._cluster_name):
-            # Moved on first: a handler may itself wait for jobs, and so come here again.
-            if number <= self._seen:
-                continue
-            self._seen = number
-            if transition.new_state.is_terminal:
-                self._last_end = number
-            self._emit(transition)
+            if self._is_first_to_see(number, is_end=transition.new_state.is_terminal):
+                self._emit(transition)
         if self._last_end > self._completed and not self._store.jobs(self._cluster_name, limit=1):
-            self._completed = self._last_end
-            self._bus.emit(EventType.ALL_COMPLETED)
+            with self._lock:
+                is_told, self._completed = self._last_end <= self._completed, self._last_end
+            if not is_told:
+                self._bus.emit(EventType.ALL_COMPLETED)
+
+    def _is_first_to_see(self, number: int, *, is_end: bool) -> bool:
+        """Move on to a transition; tell whether this thread was the first to do so.
+
+        Moved on before anybody is told: a handler may itself wait for jobs, and so come here again.
+        """
+        with self._lock:
+            if number <= self._seen:
+                return False
+            self._seen = number
+            if is_end:
+                self._last_end = number
+            return True
 
     def _emit(self, transition: StatusTransition) -> None:
         try:

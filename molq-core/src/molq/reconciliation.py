@@ -94,6 +94,7 @@ def _decide_by_report(
     if state.is_terminal:
         return _ended_by_report(job, evidence, report, state, exit_file, now)
     waits_in_vain = exit_file is not None and exit_file.is_final and state is JobState.QUEUED
+    waits_in_vain = waits_in_vain and job.state is not JobState.SUCCEEDED
     if exit_file is not None and waits_in_vain and now - exit_file.at >= GRACE_SECONDS:
         # A controller that lost its memory has queued it again, for a run that will not happen.
         return _ended_by_exit_file(job, evidence, exit_file, now)

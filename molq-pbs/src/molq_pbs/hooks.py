@@ -37,9 +37,11 @@ def molq_describe_backend() -> BackendDescription:
         dropped_variables=("PBS_*", "MOLQ_JOB_ID", "MOLQ_CLAIMED", TAG_VARIABLE),
         # Where the configuration is, and which server to talk to.
         kept_variables=("PBS_CONF_FILE", "PBS_SERVER", "PBS_DEFAULT", "PBS_EXEC", "PBS_BATCH_SERVICE_PORT"),
-        # An array is judged by its element that ends last, and a job is deleted that waits for what can't happen.
+        # An array is judged by its element that ends last, a job is deleted that waits for what can't happen, and one
+        # that waits for the end of a job which is deleted before it starts waits for ever.
         judges_arrays=False,
         keeps_stranded=False,
+        releases_unstarted=False,
     )
 
 
