@@ -1,0 +1,130 @@
+"""Cancel jobs: only those that are still ours, and judged by LSF's words."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection
+
+from molq.backend import CancelReceipt, Commands, SchedulerError, SubmittedJob, format_indices
+from molq_lsf.dialects import find_dialect
+from molq_lsf.options import LSFSchedulerOptions
+from molq_lsf.programs import TIMEOUT, chunks, could_not_ask, failure, is_job_id
+from molq_lsf.queue_listing import JobRow, QueueListing, ask_queue
+from molq_lsf.states import STATES
+
+_ACCEPTED = re.compile(r"^Job <([1-9]\d*)(?:\[(\d+)\])?> is being (?:terminated|signaled)", re.MULTILINE)
+_REFUSED = re.compile(r"^Job <([1-9]\d*)(?:\[(\d+)\])?>: (.+?)\s*$", re.MULTILINE)
+# It says so when a host is out of reach or elements are just ending; the request is taken all the same.
+_UNDER_WAY = "Operation is in progress"
+_UNKNOWN = "LSF does not know the job (any more)"
+_FRESH = 60.0
+"""Seconds after its submission for which bjobs may not know a job that bkill knows."""
+
+
+def cancel_jobs(
+    jobs: tuple[SubmittedJob, ...], options: LSFSchedulerOptions, commands: Commands
+) -> tuple[CancelReceipt, ...]:
+    """Ask LSF to end jobs, and tell for each whether it will.
+
+    bjobs is asked first: an id may belong to a stranger by now.
+
+    Raises:
+        SchedulerError: an id is none, or LSF could not be asked.
+    """
+    _check_ids(jobs)
+    if not jobs:
+        return ()
+    listing = _ask(jobs, options, commands)
+    refusals = {job.scheduler_job_id: _why_not(job, listing) for job in jobs}
+    wanted = [job_id for job_id, refusal in refusals.items() if refusal is None]
+    said: dict[str, str | None] = {}
+    for part in chunks(wanted):
+        said.update(_bkill(part, options, commands))
+    return tuple(
+        CancelReceipt(scheduler_job_id=job_id, accepted=reason is None, reason=reason)
+        for job_id, reason in ((job_id, said.get(job_id, refusals[job_id])) for job_id in refusals)
+    )
+
+
+def cancel_elements(
+    job: SubmittedJob, indices: tuple[int, ...], options: LSFSchedulerOptions, commands: Commands
+) -> tuple[CancelReceipt, ...]:
+    """Ask LSF to end elements of an array, by one command.
+
+    Raises:
+        SchedulerError: as ``cancel_jobs``.
+    """
+    _check_ids((job,))
+    if not indices:
+        return ()
+    listing = _ask((job,), options, commands)
+    rows = {row.element: row for row in listing.rows.get(job.scheduler_job_id, ())}
+    refusals: dict[int, str | None] = {}
+    for index in indices:
+        row = rows.get(index)
+        refusals[index] = _why_not_these(job, (row,)) if row is not None else _why_not_these(job, ())
+    wanted = [index for index, refusal in refusals.items() if refusal is None]
+    if wanted:
+        # The numbers are written anew, so that nothing else can stand there.
+        name = f"{job.scheduler_job_id}[{format_indices(wanted)}]"
+        said = _bkill([name], options, commands)
+        whole = said.get(job.scheduler_job_id, f"bkill said nothing of {name}")
+        for index in wanted:
+            refusals[index] = said.get(f"{job.scheduler_job_id}[{index}]", whole)
+    return tuple(
+        CancelReceipt(scheduler_job_id=job.scheduler_job_id, accepted=reason is None, reason=reason, index=index)
+        for index, reason in refusals.items()
+    )
+
+
+def _check_ids(jobs: tuple[SubmittedJob, ...]) -> None:
+    bad = [job.scheduler_job_id for job in jobs if not is_job_id(job.scheduler_job_id)]
+    if bad:
+        raise SchedulerError(f"{bad[0]!r} is no id of an LSF job; nothing was cancelled")
+
+
+def _ask(jobs: tuple[SubmittedJob, ...], options: LSFSchedulerOptions, commands: Commands) -> QueueListing:
+    dialect = find_dialect(options.bjobs_path, options, commands)
+    listing = ask_queue({job.scheduler_job_id for job in jobs}, dialect, options, commands)
+    silent = {job.scheduler_job_id for job in jobs} - listing.rows.keys() - listing.not_found
+    if silent:
+        raise SchedulerError(f"bjobs said nothing of job {min(silent)}, so nothing was cancelled; try again")
+    return listing
+
+
+def _why_not(job: SubmittedJob, listing: QueueListing) -> str | None:
+    rows = listing.rows.get(job.scheduler_job_id, ())
+    if not rows and time.time() - job.submitted_at < _FRESH:
+        return None  # nobody has the id, so that it is ours or nobody's
+    return _why_not_these(job, rows)
+
+
+def _why_not_these(job: SubmittedJob, rows: Collection[JobRow]) -> str | None:
+    if not rows:
+        return _UNKNOWN
+    if any(row.tag not in (None, job.job_id) for row in rows):
+        return "the id belongs to another job by now"
+    states = [STATES.get(row.state) for row in rows]
+    if all(state is not None and state.is_terminal for state in states):
+        return f"the job is already over ({min(row.state for row in rows)})"
+    return None
+
+
+def _bkill(names: list[str], options: LSFSchedulerOptions, commands: Commands) -> dict[str, str | None]:
+    """Run bkill; return for each job or element that it speaks of why it refused, or None if it accepted."""
+    argv = [options.bkill_path, *names]
+    reply = commands.run(argv, timeout=TIMEOUT + len(names) / 100)
+    said: dict[str, str | None] = {}
+    for match in _REFUSED.finditer(reply.stderr):
+        said[_name(match[1], match[2])] = None if match[3] == _UNDER_WAY else match[3]
+    for match in _ACCEPTED.finditer(reply.stdout):
+        said[_name(match[1], match[2])] = None
+    missing = [name for name in names if name not in said and not any(one.startswith(name[:-1]) for one in said)]
+    if missing and (not said or could_not_ask(reply)):
+        raise failure(argv, reply)
+    return {**dict.fromkeys(missing, "bkill said nothing of it"), **said}
+
+
+def _name(job_id: str, index: str | None) -> str:
+    return job_id if index is None else f"{job_id}[{index}]"

@@ -1,0 +1,137 @@
+"""Decide what LSF's word for a job, and what its history and its folder tell beside it, amount to. Pure."""
+
+from __future__ import annotations
+
+import attrs
+
+from molq.backend import JobState
+from molq_lsf.history import JobHistory
+from molq_lsf.job_files import ExitFile
+from molq_lsf.states import NOTES, STATES, TERMINATIONS
+
+RUN_LIMIT_SIGNAL = 12
+"""SIGUSR2, which LSF sends at the run limit."""
+
+_INTERRUPT = 2
+"""SIGINT, with which OpenLava begins to end a job at its memory limit."""
+
+_SETTLING = 60.0
+"""Seconds that a job's exit file may need until it is seen from here."""
+
+
+@attrs.frozen(kw_only=True)
+class Ending:
+    """What is to be believed of a job; fields as in ``JobReport``."""
+
+    state: JobState | None
+    exit_code: int | None = None
+    signal: int | None = None
+    cause: str | None = None
+    reason: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Facts:
+    """What is known beside the state word.
+
+    Attributes:
+        exit_code: the exit code, if bjobs lists it.
+        term: the termination reason, if it is known.
+        reason: why the job waits or is suspended.
+        history: what bhist knows.
+        queue_limit: the seconds that its queue lets it run.
+        exit_file: how its command ended by its own file.
+        has_started: whether its script has started by its own file.
+        doubts_success: whether this LSF says DONE of jobs that a signal ended, as OpenLava does.
+        now: seconds since the epoch.
+    """
+
+    exit_code: int | None = None
+    term: str = ""
+    reason: str = ""
+    history: JobHistory | None = None
+    queue_limit: float | None = None
+    exit_file: ExitFile | None = None
+    has_started: bool = False
+    doubts_success: bool = False
+    now: float = 0.0
+
+
+def ending_of(word: str, facts: Facts) -> Ending | None:
+    """Return what a state word means; None if that will only be known later."""
+    state = STATES.get(word)
+    if state is None or not state.is_terminal:
+        return Ending(state=state, reason=NOTES.get(word) or facts.reason or None)
+    if word == "DONE":
+        return _done(facts)
+    return _exited(facts)
+
+
+def lacks_history(word: str, facts: Facts) -> bool:
+    """Tell whether bhist should be asked how a job ended."""
+    if word == "DONE":
+        return facts.doubts_success and facts.has_started and facts.exit_file is None
+    return word == "EXIT" and facts.exit_code is None and facts.term not in TERMINATIONS
+
+
+def is_at_run_limit(history: JobHistory) -> bool:
+    """Tell whether a job ended by the signal that LSF sends at the run limit, which may be its queue's."""
+    return RUN_LIMIT_SIGNAL in (history.signal, (history.exit_code or 0) - 128) and history.killed_by is None
+
+
+def _done(facts: Facts) -> Ending | None:
+    if not lacks_history("DONE", facts):
+        return Ending(state=JobState.SUCCEEDED, exit_code=0)
+    ended_at = facts.history.ended_at if facts.history is not None else None
+    if ended_at is not None and facts.now - ended_at < _SETTLING:
+        return None
+    return Ending(
+        state=JobState.FAILED,
+        cause="signal",
+        reason="its script started and never came to its end, so a signal must have ended it, though LSF says DONE",
+    )
+
+
+def _exited(facts: Facts) -> Ending:
+    history = facts.history or JobHistory(job_id="")
+    code = facts.exit_code if facts.exit_code is not None else history.exit_code
+    number = history.signal if history.signal is not None else _signal_in(code)
+    termination = TERMINATIONS.get(facts.term) or TERMINATIONS.get(history.term)
+    if termination is not None:
+        # The signal is LSF's own way of ending it.
+        return Ending(
+            state=termination.state, exit_code=code or None, cause=termination.cause, reason=termination.sentence
+        )
+    if history.killed_by is not None:
+        return Ending(
+            state=JobState.CANCELLED,
+            exit_code=code or None,
+            cause="cancelled",
+            reason=f"was cancelled by {history.killed_by}",
+        )
+    if _was_at_its_limit(history, facts):
+        return Ending(state=JobState.TIMED_OUT, exit_code=code or None, cause="timeout")
+    if history.has_memory_limit and number == _INTERRUPT:
+        return Ending(
+            state=JobState.FAILED,
+            exit_code=code or None,
+            cause="out_of_memory",
+            reason="was interrupted though nobody asked for it, as LSF does at the memory limit (inferred)",
+        )
+    if number is not None:
+        return Ending(state=JobState.FAILED, exit_code=128 + number, signal=number, cause="signal")
+    return Ending(state=JobState.FAILED, exit_code=code or None, cause="exit" if code else None)
+
+
+def _was_at_its_limit(history: JobHistory, facts: Facts) -> bool:
+    """Tell whether the job had run for as long as it may. LSF's history has no word for it without TERM_RUNLIMIT."""
+    limits = [limit for limit in (history.run_limit, facts.queue_limit) if limit is not None]
+    if not limits or history.started_at is None or history.ended_at is None:
+        return False
+    ended_by_itself = facts.exit_file is not None and not facts.exit_file.was_signalled
+    return history.ended_at - history.started_at >= min(limits) and not ended_by_itself
+
+
+def _signal_in(code: int | None) -> int | None:
+    """Return the signal that a shell's exit code stands for."""
+    return code - 128 if code is not None and 128 < code <= 192 else None

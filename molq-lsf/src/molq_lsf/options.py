@@ -1,0 +1,110 @@
+"""What a user can set about an LSF cluster."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, get_args
+
+import attrs
+
+from molq.backend import SchedulerOptions
+
+DialectChoice = Literal["auto", "spectrum", "openlava"]
+MemoryUnit = Literal["KB", "MB", "GB", "TB"]
+MemoryPer = Literal["host", "core", "job"]
+MemoryFlag = Literal["both", "limit", "reservation", "none"]
+GpuSyntax = Literal["gpu", "rusage"]
+
+_RESOURCE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# These change what bsub prints, what it submits or how molq finds the job again. -i is the script's place, and what
+# begins with -I, -K or -pack makes bsub something else than the submission of one batch job.
+_MOLQS_OWN = frozenset(
+    {
+        *("-J", "-Jd", "-w", "-o", "-oo", "-e", "-eo", "-i", "-is", "-I", "-Ip", "-Is", "-IS", "-ISp", "-ISs", "-IX"),
+        *("-K", "-h", "-help", "-V", "-Zs", "-pack", "-json", "-yaml", "-jsdl", "-ul"),
+    }
+)
+
+
+def _refuse(attribute: attrs.Attribute[Any], value: object, wanted: str) -> ValueError:
+    return ValueError(f"LSFSchedulerOptions.{attribute.name} must be {wanted}, not {value!r}")
+
+
+def _program(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value or value.startswith("-") or _CONTROL.search(value):
+        raise _refuse(attribute, value, "the name or path of a program")
+
+
+def _one_of(kind: object) -> Any:
+    def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        choices = get_args(kind)
+        if value not in choices:
+            raise _refuse(attribute, value, f"one of {', '.join(map(repr, choices))}")
+
+    return check
+
+
+def _flags(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@attrs.frozen(kw_only=True)
+class LSFSchedulerOptions(SchedulerOptions):
+    """How to reach LSF, and in what its sites differ.
+
+    Args:
+        bsub_path: the program that submits; a name is looked up in PATH. Default ``"bsub"``.
+        bjobs_path: the program that lists jobs. Default ``"bjobs"``.
+        bkill_path: the program that cancels. Default ``"bkill"``.
+        bhist_path: the program that reads the history. Default ``"bhist"``.
+        bmod_path: the program that changes waiting jobs. Default ``"bmod"``.
+        bqueues_path: the program that shows queues and their limits. Default ``"bqueues"``.
+        extra_bsub_flags: arguments for every submission, each word on its own: ``("-app", "fluent")``. They win over
+            what molq itself asks for.
+        dialect: ``"spectrum"`` (IBM Spectrum LSF, Platform LSF), ``"openlava"``, or ``"auto"`` (the default), which
+            asks the programs for their version.
+        memory_unit: the unit of limits at the site, its ``LSF_UNIT_FOR_LIMITS``. Default ``"KB"``, as LSF's.
+        memory_per: what the site counts requests for memory by: each ``"host"`` (the default), each ``"core"`` (as
+            with ``RESOURCE_RESERVE_PER_TASK=Y``), or the whole ``"job"``.
+        memory_flag: how memory is asked for: as a ``"limit"`` (``-M``), as a ``"reservation"`` (``rusage[mem=]``),
+            as ``"both"`` (the default), or ``"none"`` where the site refuses such requests.
+        gpu_syntax: how GPUs are asked for: by ``"gpu"`` (the option ``-gpu``, the default) or by ``"rusage"`` of
+            ``gpu_resource``, as on OpenLava and on LSF without ``LSB_GPU_NEW_SYNTAX``.
+        gpu_resource: the site's name for that resource. Default ``"ngpus_excl_p"``.
+
+    Raises:
+        ValueError: a value is of the wrong kind, or a flag that molq needs for itself.
+    """
+
+    bsub_path: str = attrs.field(default="bsub", validator=_program)
+    bjobs_path: str = attrs.field(default="bjobs", validator=_program)
+    bkill_path: str = attrs.field(default="bkill", validator=_program)
+    bhist_path: str = attrs.field(default="bhist", validator=_program)
+    bmod_path: str = attrs.field(default="bmod", validator=_program)
+    bqueues_path: str = attrs.field(default="bqueues", validator=_program)
+    extra_bsub_flags: tuple[str, ...] = attrs.field(default=(), converter=_flags)
+    dialect: DialectChoice = attrs.field(default="auto", validator=_one_of(DialectChoice))
+    memory_unit: MemoryUnit = attrs.field(default="KB", validator=_one_of(MemoryUnit))
+    memory_per: MemoryPer = attrs.field(default="host", validator=_one_of(MemoryPer))
+    memory_flag: MemoryFlag = attrs.field(default="both", validator=_one_of(MemoryFlag))
+    gpu_syntax: GpuSyntax = attrs.field(default="gpu", validator=_one_of(GpuSyntax))
+    gpu_resource: str = attrs.field(default="ngpus_excl_p")
+
+    @extra_bsub_flags.validator
+    def _are_flags(self, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, tuple):
+            raise _refuse(attribute, value, "a tuple of words, such as ('-app', 'fluent')")
+        for word in value:
+            if not isinstance(word, str) or not word or _CONTROL.search(word):
+                raise _refuse(attribute, word, "words that are not empty and have no control characters")
+            if word in _MOLQS_OWN or word.startswith(("-J", "-I", "-K")):
+                raise ValueError(f"LSFSchedulerOptions.{attribute.name} has {word!r}, which molq sets itself; drop it")
+        # bsub takes the first word that belongs to no option for the command, and then reads no script.
+        if value and not value[0].startswith("-"):
+            raise _refuse(attribute, value[0], "words of which the first is an option, such as '-app'")
+
+    @gpu_resource.validator
+    def _is_resource(self, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, str) or not _RESOURCE.fullmatch(value):
+            raise _refuse(attribute, value, "the name of a resource, as 'lsinfo' prints it")

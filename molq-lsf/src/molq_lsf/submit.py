@@ -1,0 +1,50 @@
+"""Submit a script with bsub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from molq.backend import (
+    CommandFailedError,
+    CommandNotStartedError,
+    Commands,
+    SchedulerError,
+    SubmitDeferred,
+    SubmitReceipt,
+    SubmitRejected,
+)
+from molq_lsf.dialects import Dialect, find_dialect
+from molq_lsf.directives import LSFRequest, needs_spectrum, refuse_on_openlava, submitted_text
+from molq_lsf.submit_replies import read_submit_reply
+from molq_lsf.tags import tag_arguments
+
+
+def submit_job(script: Path, request: LSFRequest, commands: Commands) -> SubmitReceipt:
+    """Return the receipt of the job that ``script`` describes.
+
+    Raises:
+        SubmitRejected, SubmitDeferred, SubmitUnconfirmed: as the hook's.
+    """
+    options = request.options
+    dialect = _dialect(request, commands)
+    field = needs_spectrum(request) if dialect == "openlava" else None
+    if field is not None:
+        raise refuse_on_openlava(field)
+    try:
+        text = submitted_text(script.read_bytes().decode(errors="surrogateescape"), str(script))
+    except OSError as error:
+        raise SubmitRejected(f"cannot read the script {str(script)!r}: {error.strerror}") from error
+    argv = [options.bsub_path, *tag_arguments(request, dialect), *options.extra_bsub_flags]
+    return read_submit_reply(commands.submit(argv, stdin=text))
+
+
+def _dialect(request: LSFRequest, commands: Commands) -> Dialect:
+    """Return the dialect; that it cannot be told is no doubt about the job, for which nothing was done yet."""
+    try:
+        return find_dialect(request.options.bsub_path, request.options, commands)
+    except CommandNotStartedError:
+        raise
+    except CommandFailedError as error:
+        raise SubmitDeferred(str(error)) from error
+    except SchedulerError as error:
+        raise SubmitRejected(str(error)) from error

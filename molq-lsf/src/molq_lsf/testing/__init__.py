@@ -1,0 +1,18 @@
+"""Offer an LSF for tests, importing nothing until it is asked for."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from molq_lsf.testing.fake_lsf import FakeLSF
+
+__all__ = ["FakeLSF"]
+
+
+def __getattr__(name: str) -> object:
+    # The fake programs import this package too, and start faster without attrs and molq.
+    if name == "FakeLSF":
+        from molq_lsf.testing.fake_lsf import FakeLSF
+
+        return FakeLSF
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
