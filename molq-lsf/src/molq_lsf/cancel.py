@@ -9,7 +9,7 @@ from collections.abc import Collection
 from molq.backend import CancelReceipt, Commands, SchedulerError, SubmittedJob, format_indices
 from molq_lsf.dialects import find_dialect
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import TIMEOUT, chunks, could_not_ask, failure, is_job_id
+from molq_lsf.programs import chunks, could_not_ask, failure, is_job_id
 from molq_lsf.queue_listing import JobRow, QueueListing, ask_queue
 from molq_lsf.states import STATES
 
@@ -114,7 +114,7 @@ def _why_not_these(job: SubmittedJob, rows: Collection[JobRow]) -> str | None:
 def _bkill(names: list[str], options: LSFSchedulerOptions, commands: Commands) -> dict[str, str | None]:
     """Run bkill; return for each job or element that it speaks of why it refused, or None if it accepted."""
     argv = [options.bkill_path, *names]
-    reply = commands.run(argv, timeout=TIMEOUT + len(names) / 100)
+    reply = commands.run(argv, timeout=options.command_timeout.seconds + len(names) / 100)
     said: dict[str, str | None] = {}
     for match in _REFUSED.finditer(reply.stderr):
         said[_name(match[1], match[2])] = None if match[3] == _UNDER_WAY else match[3]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from molq.backend import Commands, SchedulerError
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import TIMEOUT, words_of
+from molq_lsf.programs import words_of
 
 Dialect = Literal["spectrum", "openlava"]
 
@@ -22,7 +22,7 @@ def find_dialect(program: str, options: LSFSchedulerOptions, commands: Commands)
     """
     if options.dialect != "auto":
         return options.dialect
-    reply = commands.run([program, "-V"], timeout=TIMEOUT)
+    reply = commands.run([program, "-V"], timeout=options.command_timeout.seconds)
     dialect = dialect_in(reply.stderr + reply.stdout)
     if dialect is None:
         raise SchedulerError(

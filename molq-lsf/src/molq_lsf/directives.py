@@ -32,7 +32,8 @@ _LARGEST_PRIORITY = 2**31 - 1
 _PRELUDE = """\
 for molq_file in {stdout} {stderr}; do
     if [ -e {job_dir}/start{element} ]; then true >>"$molq_file"; else true >"$molq_file"; fi && continue
-    [ -e {job_dir}/exit{element} ] || printf '1 cannot write the output file %s\\n' "$molq_file" >{job_dir}/exit{element}
+    [ -e {job_dir}/exit{element} ] ||
+        printf '1 cannot write the output file %s\\n' "$molq_file" >{job_dir}/exit{element}
     exit 1
 done
 exec >>{stdout} 2>>{stderr}

@@ -11,7 +11,7 @@ import attrs
 
 from molq.backend import Commands, SchedulerError, SubmittedJob
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import HISTORY_TIMEOUT, chunks, words_of
+from molq_lsf.programs import chunks, words_of
 from molq_lsf.tags import tag_in_history
 from molq_lsf.times import read_time
 
@@ -110,7 +110,7 @@ def run_bhist(selection: list[str], options: LSFSchedulerOptions, commands: Comm
     # Without -n 0 it reads only the newest of the event files.
     argv = [options.bhist_path, "-n", "0", *selection]
     try:
-        reply = commands.run(argv, timeout=HISTORY_TIMEOUT)
+        reply = commands.run(argv, timeout=5.0 * options.command_timeout.seconds)
     except SchedulerError as error:
         return Source.FAILED, str(error)
     if reply.stdout.strip() == _NOTHING or reply.stderr.strip() == _NOTHING:
@@ -125,8 +125,9 @@ def parse_history(text: str, now: float) -> Iterator[JobHistory]:
     """Yield the jobs in the text of ``bhist -l``. What is none is passed over."""
     whole = _FOLD.sub("", text)
     heads = list(_HEAD.finditer(whole))
-    for head, following in zip(heads, [*heads[1:], None], strict=True):
-        block = whole[head.start() : following.start() if following else len(whole)]
+    ends = [*(head.start() for head in heads[1:]), len(whole)]
+    for head, stop in zip(heads, ends, strict=False):
+        block = whole[head.start() : stop]
         first, _, rest = block.partition("\n")
         yield _read(head, first, rest, now)
 

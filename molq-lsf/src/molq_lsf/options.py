@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from molq.backend import SchedulerOptions
+from molq.backend import Duration, SchedulerOptions
 
 DialectChoice = Literal["auto", "spectrum", "openlava"]
 MemoryUnit = Literal["KB", "MB", "GB", "TB"]
@@ -72,6 +72,8 @@ class LSFSchedulerOptions(SchedulerOptions):
         gpu_syntax: how GPUs are asked for: by ``"gpu"`` (the option ``-gpu``, the default) or by ``"rusage"`` of
             ``gpu_resource``, as on OpenLava and on LSF without ``LSB_GPU_NEW_SYNTAX``.
         gpu_resource: the site's name for that resource. Default ``"ngpus_excl_p"``.
+        command_timeout: how long a program may take to answer. LSF's programs wait for ever for a daemon that is
+            away. Default one minute; a look into the history may take five times as long.
 
     Raises:
         ValueError: a value is of the wrong kind, or a flag that molq needs for itself.
@@ -90,6 +92,7 @@ class LSFSchedulerOptions(SchedulerOptions):
     memory_flag: MemoryFlag = attrs.field(default="both", validator=_one_of(MemoryFlag))
     gpu_syntax: GpuSyntax = attrs.field(default="gpu", validator=_one_of(GpuSyntax))
     gpu_resource: str = attrs.field(default="ngpus_excl_p")
+    command_timeout: Duration = attrs.field(default=Duration(60))
 
     @extra_bsub_flags.validator
     def _are_flags(self, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -108,3 +111,8 @@ class LSFSchedulerOptions(SchedulerOptions):
     def _is_resource(self, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, str) or not _RESOURCE.fullmatch(value):
             raise _refuse(attribute, value, "the name of a resource, as 'lsinfo' prints it")
+
+    @command_timeout.validator
+    def _is_time(self, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, Duration) or value.seconds < 1:
+            raise _refuse(attribute, value, "a Duration of at least a second")

@@ -7,12 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from molq.backend import CommandFailedError, CommandReply
 
-TIMEOUT = 60.0
-"""Seconds for a question: without their daemons, LSF's programs ask for ever."""
-
-HISTORY_TIMEOUT = 300.0
-"""Seconds for a look into the history, for which bhist reads all event files."""
-
 _MOST_LETTERS = 100_000  # Linux takes 2 MiB of arguments
 _JOB_ID = re.compile(r"[1-9]\d{0,9}", re.ASCII)
 
@@ -26,7 +20,8 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _USAGE = re.compile(
-    r"(?:invalid|illegal|unknown|unrecognized) option|^Usage:|(?:invalid|illegal|unknown|bad) field", re.IGNORECASE | re.MULTILINE
+    r"(?:invalid|illegal|unknown|unrecognized) option|^Usage:|(?:invalid|illegal|unknown|bad) field",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 

@@ -13,7 +13,6 @@ from molq.backend import CommandReply, Commands, SchedulerError
 from molq_lsf.dialects import Dialect
 from molq_lsf.options import LSFSchedulerOptions
 from molq_lsf.programs import (
-    TIMEOUT,
     chunks,
     could_not_ask,
     failure,
@@ -102,43 +101,49 @@ def _ask(job_ids: Collection[str], dialect: Dialect, options: LSFSchedulerOption
     if dialect == "spectrum":
         fields = " ".join(_FIELDS)
         argv = [program, "-a", "-json", "-o", fields, *job_ids]
-        reply = commands.run(argv, timeout=TIMEOUT)
+        reply = commands.run(argv, timeout=options.command_timeout.seconds)
         if not knows_not_the_options(reply):
-            return _listing(argv, reply, job_ids, _records(reply.stdout))
+            records = _records(reply.stdout)
+            told = f"{reply.stderr}\n{_errors(records)}"
+            return _listing(argv, reply, told, job_ids, None if records is None else tuple(_rows_of(records)))
         argv = [program, "-a", "-noheader", "-o", f"{fields} delimiter='{_DELIMITER}'", *job_ids]
-        reply = commands.run(argv, timeout=TIMEOUT)
+        reply = commands.run(argv, timeout=options.command_timeout.seconds)
         if not knows_not_the_options(reply):
-            return _listing(argv, reply, job_ids, _delimited(reply.stdout))
+            return _listing(argv, reply, _words(reply), job_ids, _delimited(reply.stdout))
     # With -p the reasons why jobs wait stand below them.
     argv = [program, "-a", "-w", "-p", *job_ids]
-    reply = commands.run(argv, timeout=TIMEOUT)
-    return _listing(argv, reply, job_ids, parse_wide(reply.stdout, has_tags=dialect == "openlava"))
+    reply = commands.run(argv, timeout=options.command_timeout.seconds)
+    rows = parse_wide(reply.stdout, has_tags=dialect == "openlava")
+    return _listing(argv, reply, _words(reply), job_ids, rows)
 
 
 def _listing(
-    argv: list[str], reply: CommandReply, job_ids: Collection[str], found: tuple[JobRow, ...] | None
+    argv: list[str], reply: CommandReply, told: str, job_ids: Collection[str], found: tuple[JobRow, ...] | None
 ) -> QueueListing:
     """Return the listing in a reply.
 
     Args:
         argv: the command.
         reply: its reply.
+        told: what it said in words, line by line.
         job_ids: what was asked for; empty for all jobs.
         found: the rows in its standard output; None if that is no list.
 
     Raises:
         SchedulerError: it says nothing of any of them.
     """
-    said = f"{reply.stderr}\n{reply.stdout}"
     wanted = frozenset(job_ids)
     rows: dict[str, list[JobRow]] = {}
     for row in found or ():
         if row.job_id in wanted or not job_ids:
             rows.setdefault(row.job_id, []).append(row)
-    not_found = frozenset(_NOT_FOUND.findall(said)) & wanted
-    if _NOTHING_FOUND.search(said) and not rows:
+    not_found = frozenset(_NOT_FOUND.findall(told)) & wanted
+    finds_nothing = _NOTHING_FOUND.search(told) is not None and not rows
+    if finds_nothing:
         not_found = wanted
-    is_answer = bool(rows or not_found or _NOTHING_FOUND.search(said)) or (not job_ids and found is not None)
+    # An empty answer was seen to come by mistake, so that it says of no job that it is gone.
+    is_empty = bool(wanted) and reply.exit_code == 0 and not f"{reply.stdout}{reply.stderr}".strip()
+    is_answer = rows or not_found or finds_nothing or is_empty or (not wanted and found is not None)
     if not is_answer:
         if reply.exit_code != 0 or could_not_ask(reply) or reply.stderr.strip():
             raise failure(argv, reply)
@@ -146,6 +151,10 @@ def _listing(
     return QueueListing(
         rows={job_id: tuple(listed) for job_id, listed in rows.items()}, not_found=not_found - rows.keys()
     )
+
+
+def _words(reply: CommandReply) -> str:
+    return f"{reply.stderr}\n{reply.stdout}"
 
 
 def parse_wide(text: str, *, has_tags: bool) -> tuple[JobRow, ...] | None:
@@ -181,11 +190,11 @@ def _wide_row(line: str, *, has_tags: bool) -> JobRow | None:
     return JobRow(fields[0], index_in_name(name), fields[2], tag_in_name(name) if has_tags else None)
 
 
-def _records(text: str) -> tuple[JobRow, ...] | None:
-    """Return the rows of ``bjobs -json -o``; None if it is none.
+def _records(text: str) -> list[Mapping[str, Any]] | None:
+    """Return the records of ``bjobs -json -o``; None if there are none.
 
     Raises:
-        SchedulerError: it is cut off or garbled.
+        SchedulerError: they are cut off or garbled.
     """
     start = text.find("{")  # lines that ask to wait may stand before it
     if start < 0:
@@ -195,14 +204,16 @@ def _records(text: str) -> tuple[JobRow, ...] | None:
     except (ValueError, RecursionError) as error:
         raise SchedulerError(f"bjobs's answer is no JSON: {error}") from error
     records = answer.get("RECORDS")
-    if not isinstance(records, list):
-        return None
-    return tuple(_rows_of(record for record in records if isinstance(record, dict) and "ERROR" not in record))
+    return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else None
+
+
+def _errors(records: Iterable[Mapping[str, Any]] | None) -> str:
+    return "\n".join(str(record["ERROR"]) for record in records or () if "ERROR" in record)
 
 
 def _rows_of(records: Iterable[Mapping[str, Any]]) -> Iterator[JobRow]:
     for record in records:
-        row = _row([str(record.get(name.upper(), "")) for name in _FIELDS])
+        row = None if "ERROR" in record else _row([str(record.get(name.upper(), "")) for name in _FIELDS])
         if row is not None:
             yield row
 

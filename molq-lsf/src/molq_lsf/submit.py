@@ -35,7 +35,7 @@ def submit_job(script: Path, request: LSFRequest, commands: Commands) -> SubmitR
     except OSError as error:
         raise SubmitRejected(f"cannot read the script {str(script)!r}: {error.strerror}") from error
     argv = [options.bsub_path, *tag_arguments(request, dialect), *options.extra_bsub_flags]
-    return read_submit_reply(commands.submit(argv, stdin=text))
+    return read_submit_reply(commands.submit(argv, stdin=text, timeout=2.0 * options.command_timeout.seconds))
 
 
 def _dialect(request: LSFRequest, commands: Commands) -> Dialect:

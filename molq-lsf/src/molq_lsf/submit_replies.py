@@ -12,8 +12,8 @@ _NOT_SUBMITTED = re.compile(r"^(.+?)\.? Job not submitted\.?$", re.MULTILINE)
 _USAGE = re.compile(r"^bsub: (?:illegal|invalid|unrecognized) option|^bsub: option requires an argument", re.MULTILINE)
 
 # What the daemon says when it has refused the job, alone or behind the value that is wrong. Source: recorded from
-# OpenLava 2.2, and the list of messages in its library, but for those of a lost connection and of internal errors: after
-# these the job may run.
+# OpenLava 2.2, and the list of messages in its library, but for those of a lost connection and of internal errors:
+# after these the job may run.
 _REFUSALS = frozenset(
     {
         "Bad argument",
@@ -69,8 +69,8 @@ _REFUSALS = frozenset(
     }
 )
 
-# What bsub says of a value before it has sent anything. Source: recorded from OpenLava 2.2; the errors of IBM's LSF in a
-# resource requirement string as clients of it list them.
+# What bsub says of a value before it has sent anything. Source: recorded from OpenLava 2.2; the errors of IBM's LSF in
+# a resource requirement string as clients of it list them.
 _REFUSAL_FORMS = re.compile(
     r".*Bad \w+ specification|Bad argument for option -.*|.*value should be a positive integer"
     r"|Error (?:in|near) .*|.*cannot be used in the resource requirement section.*|lsb_init: .*",

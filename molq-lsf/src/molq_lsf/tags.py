@@ -1,7 +1,7 @@
 """Plant molq's id where LSF lists it, and read it again.
 
-IBM's LSF has a description for each job (``-Jd``), so the name is the user's alone. OpenLava lists nothing of a job that
-is free but its name, so there the tag stands before the name: bjobs shows the end of a long name.
+IBM's LSF has a description for each job (``-Jd``), so the name is the user's alone. OpenLava lists nothing of a job
+that is free but its name, so there the tag stands before the name: bjobs shows the end of a long name.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import re
 from molq.backend import Commands, SchedulerError, SubmittedJob
 from molq_lsf.dialects import find_dialect
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import TIMEOUT, could_not_ask, failure, is_job_id
+from molq_lsf.programs import could_not_ask, failure, is_job_id
 from molq_lsf.queue_listing import ask_queue
 
 _CHANGED = re.compile(r"^Parameters of job <([1-9]\d*)> are being changed", re.MULTILINE)
@@ -31,7 +31,7 @@ def update_dependencies(job: SubmittedJob, expression: str, options: LSFSchedule
     if not all(row.state in ("PEND", "PSUSP") for row in rows):
         return False
     argv = [options.bmod_path, *(("-w", expression) if expression else ("-wn",)), job_id]
-    reply = commands.run(argv, timeout=TIMEOUT)
+    reply = commands.run(argv, timeout=options.command_timeout.seconds)
     if job_id in _CHANGED.findall(reply.stdout):
         return True
     if _NOT_MODIFIED in reply.stderr and not could_not_ask(reply):

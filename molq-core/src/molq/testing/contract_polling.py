@@ -180,18 +180,18 @@ class PollingRules(ContractKit):
     def test_an_array_is_one_job_with_elements(self, backend: Backend, cluster: Cluster, jobs_dir: Path) -> None:
         self.requires(cluster, "hold", "finish")
         self.needs(backend, "array_spec")
-        job = self.submit(backend, cluster, jobs_dir, scheduling=JobScheduling(array_spec="0-2"))
+        job = self.submit(backend, cluster, jobs_dir, scheduling=JobScheduling(array_spec="1-3"))
         self.drive(cluster, "hold", job.id)
         waiting = self.report(backend, cluster, job)
-        self.drive(cluster, "finish", f"{job.id}_0", 0)
-        self.drive(cluster, "finish", f"{job.id}_1", 7)
+        self.drive(cluster, "finish", f"{job.id}_1", 0)
+        self.drive(cluster, "finish", f"{job.id}_2", 7)
         partly = self.report(backend, cluster, job)
-        self.drive(cluster, "finish", f"{job.id}_2", 0)
+        self.drive(cluster, "finish", f"{job.id}_3", 0)
         ended = self.report(backend, cluster, job)
 
         assert (waiting.state, partly.state, ended.state) == (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
-        assert [(element.index, element.exit_code) for element in ended.elements] == [(0, 0), (1, 7), (2, 0)]
-        assert "1" in (ended.reason or "")
+        assert [(element.index, element.exit_code) for element in ended.elements] == [(1, 0), (2, 7), (3, 0)]
+        assert "2" in (ended.reason or "")
 
 
 class OutageRules(ContractKit):

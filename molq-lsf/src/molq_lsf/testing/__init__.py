@@ -4,15 +4,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from molq_lsf.testing.fake_lsf import FakeLSF
+    from molq_lsf.testing.fake_lsf import FakeLSF, FakeSpectrumLSF
 
-__all__ = ["FakeLSF"]
+__all__ = ["FakeLSF", "FakeSpectrumLSF"]
 
 
 def __getattr__(name: str) -> object:
     # The fake programs import this package too, and start faster without attrs and molq.
-    if name == "FakeLSF":
-        from molq_lsf.testing.fake_lsf import FakeLSF
+    if name in __all__:
+        from molq_lsf.testing import fake_lsf
 
-        return FakeLSF
+        return getattr(fake_lsf, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

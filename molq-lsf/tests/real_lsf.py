@@ -1,0 +1,57 @@
+"""Use the LSF of this machine in the tests, as far as a real one can be driven."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+
+from molq_lsf import LSFSchedulerOptions
+
+PROGRAMS = ("bsub", "bjobs", "bkill", "bhist", "bmod", "bqueues")
+
+
+def why_not() -> str | None:
+    """Return why there is no real LSF to test with."""
+    if os.environ.get("MOLQ_LIVE") != "lsf":
+        return "a real LSF is only used with MOLQ_LIVE=lsf"
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    return f"a real LSF needs {', '.join(missing)} in PATH" if missing else None
+
+
+class RealLSF:
+    """The LSF whose programs are in PATH; jobs go to its default queue, or to that of ``MOLQ_LIVE_QUEUE``."""
+
+    options = LSFSchedulerOptions(
+        extra_bsub_flags=("-q", os.environ["MOLQ_LIVE_QUEUE"]) if os.environ.get("MOLQ_LIVE_QUEUE") else ()
+    )
+    patience = 120.0
+
+    def run(self, job_id: str) -> None:
+        """Wait until a job is over."""
+        self._wait(job_id, lambda state: state in ("DONE", "EXIT"))
+
+    def start(self, job_id: str) -> None:
+        """Wait until a job has started."""
+        self._wait(job_id, lambda state: state not in ("PEND", "PSUSP"))
+
+    def hold(self, job_id: str) -> None:
+        """Hold a waiting job."""
+        subprocess.run(["bstop", job_id], check=False, capture_output=True)
+
+    def cancel_all(self) -> None:
+        """End what tests have left behind."""
+        subprocess.run(["bkill", "-J", "contract", "0"], check=False, capture_output=True)
+
+    def _wait(self, job_id: str, is_so: object) -> None:
+        until = time.monotonic() + self.patience
+        while True:
+            done = subprocess.run(
+                ["bjobs", "-a", "-w", job_id], capture_output=True, check=False, text=True, timeout=60
+            )
+            states = [line.split()[2] for line in done.stdout.splitlines()[1:] if line[:1].isdigit()]
+            if states and all(map(is_so, states)):
+                return
+            assert time.monotonic() < until, f"job {job_id} is still {states}: {done.stderr}"
+            time.sleep(0.2)
