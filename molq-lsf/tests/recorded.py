@@ -10,7 +10,7 @@ import attrs
 FOLDER = Path(__file__).parent / "data" / "openlava-2.2"
 _BLOCK = re.compile(
     r"^\$ (?P<command>(?:[^\n]|\n(?!--- ))*)\n(?:--- stdin\n(?P<stdin>.*?))?^--- exit code: (?P<code>-?\d+)[^\n]*\n"
-    r"--- stdout\n(?P<out>.*?)^--- stderr\n(?P<err>.*?)(?=^\n^(?:\$|#) |\Z)",
+    r"--- stdout\n(?P<out>.*?)^--- stderr\n(?P<err>.*?)(?=^\n^(?:\$|#) |^\n\Z|\Z)",
     re.MULTILINE | re.DOTALL,
 )
 

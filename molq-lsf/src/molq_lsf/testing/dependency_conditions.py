@@ -46,11 +46,15 @@ def check(cluster: Record, text: str) -> None:
     for number, (word, is_quoted) in enumerate(parts):
         depth += {"(": 1, ")": -1}.get(word, 0)
         following = parts[number + 1][0] if number + 1 < len(parts) else ""
+        if depth and number and parts[number - 1][0] == ",":
+            continue  # an exit code
+        if word == "," and not depth:
+            raise ConditionError(f"{text}: Dependency condition syntax error")
         if word in ("&&", "||", "!", "(", ")", ",") or (word in KINDS and following == "("):
             continue
         if not upstreams(cluster, word, is_quoted=is_quoted):
             raise ConditionError(f"{word}: No matching job found")
-    if depth or any(word == "," for word, _ in parts):
+    if depth:
         raise ConditionError(f"{text}: Dependency condition syntax error")
 
 

@@ -25,7 +25,7 @@ Usage: bsub [-h] [-V] [-x] [-H] [-r] [-N] [-B] [-I | -K | -Ip | -Is]
 \t\t[-W run_limit[/host_spec]] [-k chkpnt_dir [chkpnt_period] [method=chkpnt_dir]]
 \t\t[-P project_name] 
 \t\t[-q queue_name ...]  [-R res_req]
-\t\t[-m "host_name[+[pref_level]] | host_group[+[pref_level]]..."]
+\t\t[-m "host_name[+[pref_level]] | host_group[+[pref_level]]...]"
 \t\t[-n min_processors[,max_processors]] [-J job_name]
 \t\t[-b begin_time] [-t term_time] [-u mail_user]
 \t\t[-i in_file | -is in_file] [-o out_file] [-e err_file]
@@ -58,6 +58,9 @@ def bsub(argv: list[str], cluster: Record) -> int:
     options: Record = {}
     try:
         command = parse(argv, options, cluster["dialect"])
+        if "h" in options:
+            sys.stderr.write(USAGE)
+            return 255
         script = None
         if not command:
             script = sys.stdin.buffer.read().decode(errors="surrogateescape")
@@ -234,7 +237,7 @@ def _record(options: Record, name: str, command: str, script: str | None, cluste
         "command": command,
         "script": script if script is not None else f"{command}\n",
         "environment": dict(os.environ),
-        "cwd": os.getcwd(),
+        "cwd": os.environ.get("MOLQ_FAKE_CWD", os.getcwd()),
         "home": f"/home/{cluster['user']}",
         "output": options.get("o"),
         "error": options.get("e"),
