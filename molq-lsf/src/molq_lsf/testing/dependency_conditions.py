@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 
 from molq_lsf.testing.cluster_file import Record, finished, is_named, matches
@@ -76,11 +77,20 @@ def _judge(cluster: Record, job: Record) -> bool | None:
             continue
         match = re.fullmatch(r"(\w+)\(\s*(?:\"([^\"]*)\"|([^)\"]*?))\s*\)", text)
         kind, word = (match[1], match[2] or match[3]) if match else ("done", text)
+        word, _, code = word.partition(",")
         jobs = upstreams(cluster, word, is_quoted=bool(match and match[2]))
         verdict = finished(jobs, kind) if jobs and kind in KINDS else None
+        if verdict and code and not all(_has_code(one["code"], code) for one in jobs):
+            verdict = None
         if verdict:
             job["met"].append(text)
         verdicts.append(verdict)
     if None in verdicts:
         return None
     return False not in verdicts
+
+
+def _has_code(found: int | None, wanted: str) -> bool:
+    sign, number = re.fullmatch(r"\s*([<>=!]*)\s*(\d+)", wanted).groups()  # type: ignore[union-attr]  # LSF checked it
+    compare = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "!=": operator.ne}
+    return bool(compare.get(sign, operator.eq)(found or 0, int(number)))
