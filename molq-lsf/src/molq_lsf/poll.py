@@ -72,7 +72,8 @@ def poll_jobs(
         seen = [_with_history(view, past, limits) for view in views.get(job_id, ())]
         is_unknown = job_id in to_history and histories.source is Source.FAILED
         if job_id in listing.not_found:
-            seen = [_remembered(one, job, limits, now, doubts_success=doubts_success) for one in past]
+            ended = [one for one in past if one.outcome is not None]
+            seen = [_remembered(one, job, limits, now, doubts_success=doubts_success) for one in ended]
             is_unknown = is_unknown or any(_is_contradicted(one, now) for one in past)
         answers[job_id] = None if is_unknown else _report(job_id, seen)
         if is_unknown or (seen and answers[job_id] is None):
@@ -138,7 +139,7 @@ def _queue_limits(histories: Histories, options: LSFSchedulerOptions, commands: 
 
 def _report(job_id: str, views: list[View]) -> JobReport | None:
     """Return the report on a job; None if nothing can be said of it."""
-    known = [(view, view.ending) for view in views if view.word]
+    known = [(view, view.ending) for view in views]
     told = [(view, ending) for view, ending in known if ending is not None]
     if not told:
         return None
