@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from molq_lsf.testing import FakeSpectrumLSF
 from molq_pbs.testing import FakePBS
 from molq_slurm.testing import FakeSlurm
 
 _ROOT = Path(__file__).parent.parent
 _PAGES = sorted([_ROOT / "README.md", *_ROOT.glob("docs/**/*.md")])
 # A page about a scheduler needs its programs.
-_CLUSTERS = {"slurm.md": FakeSlurm, "pbs.md": FakePBS}
+_CLUSTERS = {"slurm.md": FakeSlurm, "pbs.md": FakePBS, "lsf.md": FakeSpectrumLSF}
 _COMMANDS = _ROOT / "docs" / "reference" / "command-line.md"
 
 

@@ -159,6 +159,7 @@ def test_json_is_read_behind_lines_that_ask_to_wait():
     text = "LSF is processing your request. Please wait...\n" + records(
         record(),
         record(JOBID="13", JOBINDEX="2", STAT="EXIT", EXIT_CODE="130", EXIT_REASON="TERM_OWNER: job killed by owner"),
+        record(JOBID="13[5]", STAT="RUN"),
         record(JOBID="14", STAT="PEND", PEND_REASON="Not enough slots;", JOB_DESCRIPTION="my own words"),
         {"JOBID": "15", "ERROR": "Job <15> is not found"},
     )
@@ -167,7 +168,8 @@ def test_json_is_read_behind_lines_that_ask_to_wait():
 
     assert listing.not_found == {"15"}
     assert listing.rows["12"][0].tag == TAG
-    exited, waiting = listing.rows["13"][0], listing.rows["14"][0]
+    (exited, running), (waiting,) = listing.rows["13"], listing.rows["14"]
+    assert (running.job_id, running.element) == ("13", 5)
     assert (exited.element, exited.exit_code, exited.term) == (2, 130, "TERM_OWNER")
     assert (waiting.reason, waiting.tag) == ("Not enough slots", "")
 

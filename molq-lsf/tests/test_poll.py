@@ -267,6 +267,19 @@ def test_elements_that_lsf_lists_no_more_are_left_out(lsf, commands, submit):
     assert [element.index for element in one.elements] == [2, 3]
 
 
+def test_elements_that_lsf_lists_no_more_are_looked_up_when_the_others_are_over(lsf, commands, submit):
+    job = submit(lsf, "tag-a", "1-3")
+    lsf.finish(f"{job.scheduler_job_id}_1", 4)
+    lsf.forget(f"{job.scheduler_job_id}_1")
+    for index in (2, 3):
+        lsf.finish(f"{job.scheduler_job_id}_{index}")
+
+    one = report(lsf, commands, job)
+
+    assert [element.exit_code for element in one.elements] == [4, 0, 0]
+    assert (one.state, one.reason) == (JobState.FAILED, "1 of 3 elements failed: 1")
+
+
 def test_an_element_that_was_killed_with_its_shell_keeps_the_array_open_until_that_is_sure(fake_lsf, commands, submit):
     job = submit(fake_lsf, "tag-a", "1-2")
     (job.job_dir / "start.1").write_text("1 2 host 0\n")

@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from molq.submitor import Submitor as Submitor
     from molq_local import LocalSchedulerOptions as LocalSchedulerOptions
     from molq_pbs import PBSSchedulerOptions as PBSSchedulerOptions
+    from molq_lsf import LSFSchedulerOptions as LSFSchedulerOptions
     from molq_slurm import SlurmSchedulerOptions as SlurmSchedulerOptions
 
 

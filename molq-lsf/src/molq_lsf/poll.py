@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from molq.backend import Commands, ElementReport, JobReport, PollAnswer, SubmittedJob, roll_up
+from molq.backend import Commands, ElementReport, JobReport, PollAnswer, SubmittedJob, expand_indices, roll_up
 from molq_lsf import job_files
 from molq_lsf.dialects import find_dialect
 from molq_lsf.endings import Ending, Facts, ending_of, is_at_run_limit, lacks_history
@@ -62,6 +62,8 @@ def poll_jobs(
         for job_id, rows in listing.rows.items()
     }
     to_history = [job_id for job_id, seen in views.items() if any(lacks_history(v.word, v.facts) for v in seen)]
+    incomplete = {job_id for job_id, seen in views.items() if _is_incomplete(known[job_id], seen)}
+    to_history += incomplete - set(to_history)
     to_history += [job_id for job_id in known if job_id in listing.not_found and not _is_settled(known[job_id])]
     histories = ask_history(to_history, options, commands, now) if to_history else Histories(Source.ANSWERED)
     limits = _queue_limits(histories, options, commands)
@@ -70,6 +72,10 @@ def poll_jobs(
     for job_id, job in known.items():
         past = histories.jobs.get(job_id, ())
         seen = [_with_history(view, past, limits) for view in views.get(job_id, ())]
+        if job_id in incomplete:
+            listed = {view.index for view in seen}
+            more = [one for one in past if one.outcome is not None and one.index not in listed]
+            seen += [_remembered(one, job, limits, now, doubts_success=doubts_success) for one in more]
         is_unknown = job_id in to_history and histories.source is Source.FAILED
         if job_id in listing.not_found:
             ended = [one for one in past if one.outcome is not None]
@@ -80,6 +86,14 @@ def poll_jobs(
             unanswered.add(job_id)
     reports = tuple(report for report in answers.values() if report is not None)
     return PollAnswer(reports=reports, unanswered=frozenset(unanswered) | strange)
+
+
+def _is_incomplete(job: SubmittedJob, views: list[View]) -> bool:
+    """Tell whether bhist should be asked about elements of an array that bjobs has forgotten: the last word is due."""
+    if job.array_spec is None or not all(view.word in ("DONE", "EXIT") for view in views):
+        return False
+    missing = set(expand_indices(job.array_spec)) - {view.index for view in views}
+    return any(job_files.read_exit(job.job_dir, index) is None for index in missing)
 
 
 def _is_settled(job: SubmittedJob) -> bool:

@@ -27,6 +27,7 @@ _DELIMITER = "^"
 _WORD = re.compile(r"[A-Z_]{2,32}", re.ASCII)
 _TERM = re.compile(r"TERM_[A-Z_]+", re.ASCII)
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
+_ID = re.compile(r"([1-9]\d{0,9})(?:\[(\d{1,9})\])?", re.ASCII)
 _NOT_FOUND = re.compile(r"^Job <([1-9]\d*)(?:\[\d+\])?> is not found", re.MULTILINE)
 _NOTHING_FOUND = re.compile(r"^No (?:unfinished |matching )?job found", re.MULTILINE)
 _HEADER = re.compile(r"^JOBID\s+USER\s+STAT\s+QUEUE\s+FROM_HOST\s+EXEC_HOST\s+JOB_NAME\s+SUBMIT_TIME\s*$", re.MULTILINE)
@@ -228,12 +229,13 @@ def _row(values: list[str]) -> JobRow | None:
     job_id, index, state, code, exit_reason, suspended, description, waits = (
         "" if value.strip() == "-" else value.strip() for value in values
     )
-    if not _NUMBER.fullmatch(job_id) or not _WORD.fullmatch(state):
+    match, term = _ID.fullmatch(job_id), _TERM.match(exit_reason)
+    if match is None or not _WORD.fullmatch(state):
         return None
-    term = _TERM.match(exit_reason)
+    element = match[2] or (index if _NUMBER.fullmatch(index) else "0")
     return JobRow(
-        job_id,
-        int(index) if _NUMBER.fullmatch(index) and index != "0" else None,
+        match[1],
+        int(element) or None,
         state,
         tag_in_description(description),
         int(code) if _NUMBER.fullmatch(code) else None,
