@@ -211,7 +211,7 @@ HISTORIES = [
 @pytest.mark.parametrize(("name", "block"), HISTORIES, ids=lambda value: getattr(value, "command", ""))
 def test_every_recorded_history_is_read(name, block):
     text = block.stdout.replace("\n" + " " * 21, "")
-    found = {(one.job_id, one.index): one for one in parse_history(block.stdout, NOW)}
+    found = {(one.job_id, one.index): one for one in parse_history(block.stdout, "openlava", NOW)}
 
     assert len(found) == text.count("\nJob <")
     for one in found.values():
@@ -225,7 +225,7 @@ def test_every_recorded_history_is_read(name, block):
 
 
 def history_of(name, command):
-    (one,) = parse_history(recorded.block(name, command).stdout, NOW)
+    (one,) = parse_history(recorded.block(name, command).stdout, "openlava", NOW)
     return one
 
 
@@ -268,7 +268,7 @@ def test_a_run_that_was_given_back_to_the_queue_is_not_the_end():
         "Sun Nov 22 17:10:42: Pending: Job has been requeued;\n"
     )
 
-    (one,) = parse_history(text, NOW)
+    (one,) = parse_history(text, "openlava", NOW)
 
     assert (one.outcome, one.exit_code, one.killed_by, one.started_at) == (None, None, None, None)
 
@@ -281,7 +281,7 @@ def test_the_termination_reasons_of_ibms_lsf_are_read():
         "Sun Nov 22 17:12:40: Completed <exit>; TERM_RUNLIMIT: job killed after reaching LSF run time limit;\n"
     )
 
-    (one,) = parse_history(text, NOW)
+    (one,) = parse_history(text, "openlava", NOW)
 
     assert (one.outcome, one.signal, one.term) == ("EXIT", 2, "TERM_RUNLIMIT")
 
@@ -292,7 +292,7 @@ def test_a_command_cannot_pretend_to_be_an_event():
     folded = head[:79] + "".join("\n" + " " * 21 + head[n : n + 58] for n in range(79, len(head), 58))
 
     (one,) = parse_history(
-        f"\n{folded}\nSun Nov 22 17:10:38: Submitted from host <vm>, to Queue <q>, CWD <$HOME>;\n", NOW
+        f"\n{folded}\nSun Nov 22 17:10:38: Submitted from host <vm>, to Queue <q>, CWD <$HOME>;\n", "openlava", NOW
     )
 
     assert (one.outcome, one.term) == (None, "")
@@ -321,7 +321,7 @@ def test_what_is_no_time_is_none(text):
 
 @given(st.text())
 def test_any_text_at_all_is_survived(text):
-    assert all(one.outcome is None for one in parse_history(text, NOW))
+    assert all(one.outcome is None for one in parse_history(text, "openlava", NOW))
     run_limit_in(text)
     read_time(text, NOW)
     for dialect in ("openlava", "spectrum"):

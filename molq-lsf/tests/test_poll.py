@@ -427,3 +427,55 @@ def test_a_dialect_that_is_set_wrongly_is_a_finding(fake_lsf, commands):
     findings = {finding.name: finding for finding in hooks.molq_probe_site(options, commands)}
 
     assert findings["dialect"].is_problem
+
+
+def test_a_stranger_of_whom_only_the_history_knows_is_not_taken_for_the_job(fake_lsf, commands, submit):
+    job = submit(fake_lsf, "tag-1")
+    fake_lsf.reuse_id(job.scheduler_job_id)
+    fake_lsf.finish(job.scheduler_job_id)
+    fake_lsf.forget(job.scheduler_job_id)
+
+    assert report(fake_lsf, commands, job).tag == ""
+
+
+def test_of_two_jobs_under_one_id_in_the_history_ours_counts(lsf, commands, submit):
+    job = submit(lsf, "tag-1")
+    lsf.finish(job.scheduler_job_id, 3)
+    lsf.forget(job.scheduler_job_id)
+    lsf.number_from(int(job.scheduler_job_id))
+    later = submit(lsf, "tag-2")
+    lsf.finish(f"{job.scheduler_job_id}", 5)
+    lsf.forget(job.scheduler_job_id)
+
+    assert (report(lsf, commands, job).tag, report(lsf, commands, job).exit_code) == ("tag-1", 3)
+    assert (report(lsf, commands, later).tag, report(lsf, commands, later).exit_code) == ("tag-2", 5)
+
+
+def test_how_a_job_ended_that_the_history_does_not_have_yet_is_open_for_a_while(fake_lsf, commands, submit):
+    job = submit(fake_lsf, "tag-1")
+    fake_lsf.finish(job.scheduler_job_id, 130)
+    fake_lsf.accounting_off()
+
+    early = poll(fake_lsf, commands, job)
+    late = report(fake_lsf, commands, job, after=300)
+
+    assert (early.reports, early.unanswered) == ((), {job.scheduler_job_id})
+    assert (late.state, late.exit_code, late.cause) == (JobState.FAILED, None, None)
+
+
+def test_a_job_of_which_bkill_says_nothing_is_not_cancelled(lsf, commands, submit):
+    lsf.number_from(12)
+    jobs = [submit(lsf, f"tag-{n}") for n in range(2)]
+    lsf.say("bkill", "Job <13> is being terminated\n")
+
+    receipts = hooks.molq_cancel_jobs(tuple(jobs), lsf.options, commands)
+
+    assert [(one.scheduler_job_id, one.accepted) for one in receipts] == [("12", False), ("13", True)]
+
+
+def test_a_bkill_that_could_not_ask_is_an_error(lsf, commands, submit):
+    job = submit(lsf, "tag-1")
+    lsf.say("bkill", "", "Failed in an LSF library call: Connection reset by peer\n", 255)
+
+    with pytest.raises(SchedulerError, match="Connection reset"):
+        hooks.molq_cancel_jobs((job,), lsf.options, commands)

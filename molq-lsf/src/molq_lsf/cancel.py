@@ -17,6 +17,7 @@ _ACCEPTED = re.compile(r"^Job <([1-9]\d*)(?:\[(\d+)\])?> is being (?:terminated|
 _REFUSED = re.compile(r"^Job <([1-9]\d*)(?:\[(\d+)\])?>: (.+?)\s*$", re.MULTILINE)
 # It says so when a host is out of reach or elements are just ending; the request is taken all the same.
 _UNDER_WAY = "Operation is in progress"
+_SILENCE = "bkill said nothing of it"
 _UNKNOWN = "LSF does not know the job (any more)"
 _FRESH = 60.0
 """Seconds after its submission for which bjobs may not know a job that bkill knows."""
@@ -38,12 +39,12 @@ def cancel_jobs(
     listing = _ask(jobs, options, commands)
     refusals = {job.scheduler_job_id: _why_not(job, listing) for job in jobs}
     wanted = [job_id for job_id, refusal in refusals.items() if refusal is None]
-    said: dict[str, str | None] = {}
     for part in chunks(wanted):
-        said.update(_bkill(part, options, commands))
+        said = _bkill(part, options, commands)
+        refusals.update({job_id: said.get(job_id, _SILENCE) for job_id in part})
     return tuple(
         CancelReceipt(scheduler_job_id=job_id, accepted=reason is None, reason=reason)
-        for job_id, reason in ((job_id, said.get(job_id, refusals[job_id])) for job_id in refusals)
+        for job_id, reason in refusals.items()
     )
 
 
@@ -67,11 +68,9 @@ def cancel_elements(
     wanted = [index for index, refusal in refusals.items() if refusal is None]
     if wanted:
         # The numbers are written anew, so that nothing else can stand there.
-        name = f"{job.scheduler_job_id}[{format_indices(wanted)}]"
-        said = _bkill([name], options, commands)
-        whole = said.get(job.scheduler_job_id, f"bkill said nothing of {name}")
-        for index in wanted:
-            refusals[index] = said.get(f"{job.scheduler_job_id}[{index}]", whole)
+        said = _bkill([f"{job.scheduler_job_id}[{format_indices(wanted)}]"], options, commands)
+        whole = said.get(job.scheduler_job_id, _SILENCE)
+        refusals.update({index: said.get(_name(job.scheduler_job_id, str(index)), whole) for index in wanted})
     return tuple(
         CancelReceipt(scheduler_job_id=job.scheduler_job_id, accepted=reason is None, reason=reason, index=index)
         for index, reason in refusals.items()
@@ -120,10 +119,9 @@ def _bkill(names: list[str], options: LSFSchedulerOptions, commands: Commands) -
         said[_name(match[1], match[2])] = None if match[3] == _UNDER_WAY else match[3]
     for match in _ACCEPTED.finditer(reply.stdout):
         said[_name(match[1], match[2])] = None
-    missing = [name for name in names if name not in said and not any(one.startswith(name[:-1]) for one in said)]
-    if missing and (not said or could_not_ask(reply)):
+    if not said or (could_not_ask(reply) and len(said) < len(names)):
         raise failure(argv, reply)
-    return {**dict.fromkeys(missing, "bkill said nothing of it"), **said}
+    return said
 
 
 def _name(job_id: str, index: str | None) -> str:

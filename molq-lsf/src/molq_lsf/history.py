@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from molq.backend import Commands, SchedulerError, SubmittedJob
+from molq_lsf.dialects import Dialect
 from molq_lsf.options import LSFSchedulerOptions
 from molq_lsf.programs import chunks, words_of
 from molq_lsf.tags import tag_in_history
@@ -40,6 +41,7 @@ class JobHistory:
     Attributes:
         job_id: the id by which jobs are asked for; that of the array for its elements.
         index: the element; None if this is no array.
+        dialect: whose LSF it is.
         head: the first line, which has the name and the command.
         name: the job's name.
         queue: its queue.
@@ -57,6 +59,7 @@ class JobHistory:
 
     job_id: str
     index: int | None = None
+    dialect: Dialect = "openlava"
     head: str = ""
     name: str | None = None
     queue: str | None = None
@@ -73,7 +76,7 @@ class JobHistory:
 
     def tag(self, job: SubmittedJob) -> str | None:
         """Return whose job it is, as far as the history shows it."""
-        return tag_in_history(self.head, self.name, job)
+        return tag_in_history(self.head, self.name, job.job_id, self.dialect)
 
 
 @attrs.frozen
@@ -91,7 +94,9 @@ class Histories:
     problem: str = ""
 
 
-def ask_history(job_ids: Collection[str], options: LSFSchedulerOptions, commands: Commands, now: float) -> Histories:
+def ask_history(
+    job_ids: Collection[str], dialect: Dialect, options: LSFSchedulerOptions, commands: Commands, now: float
+) -> Histories:
     """Return what bhist knows of jobs. That it cannot be asked is an answer too, and no error."""
     jobs: dict[str, tuple[JobHistory, ...]] = {}
     for part in chunks(job_ids):
@@ -99,7 +104,7 @@ def ask_history(job_ids: Collection[str], options: LSFSchedulerOptions, commands
         if source is Source.FAILED:
             return Histories(source, problem=text)
         wanted = frozenset(part)
-        for history in parse_history(text, now):
+        for history in parse_history(text, dialect, now):
             if history.job_id in wanted:
                 jobs[history.job_id] = (*jobs.get(history.job_id, ()), history)
     return Histories(Source.ANSWERED, jobs)
@@ -121,7 +126,7 @@ def run_bhist(selection: list[str], options: LSFSchedulerOptions, commands: Comm
     return Source.FAILED, words_of(reply)
 
 
-def parse_history(text: str, now: float) -> Iterator[JobHistory]:
+def parse_history(text: str, dialect: Dialect, now: float) -> Iterator[JobHistory]:
     """Yield the jobs in the text of ``bhist -l``. What is none is passed over."""
     whole = _FOLD.sub("", text)
     heads = list(_HEAD.finditer(whole))
@@ -129,13 +134,14 @@ def parse_history(text: str, now: float) -> Iterator[JobHistory]:
     for head, stop in zip(heads, ends, strict=False):
         block = whole[head.start() : stop]
         first, _, rest = block.partition("\n")
-        yield _read(head, first, rest, now)
+        yield _read(head, dialect, first, rest, now)
 
 
-def _read(match: re.Match[str], head: str, text: str, now: float) -> JobHistory:
+def _read(match: re.Match[str], dialect: Dialect, head: str, text: str, now: float) -> JobHistory:
     history = JobHistory(
         job_id=match[1],
         index=int(match[2]) if match[2] else None,
+        dialect=dialect,
         head=head,
         name=match[3],
         run_limit=run_limit_in(text),

@@ -46,5 +46,5 @@ def _in_history(dialect: Dialect, options: LSFSchedulerOptions, commands: Comman
         raise SchedulerError(f"LSF's history could not be searched for jobs: {text}")
     if dialect == "openlava":
         return [(tag_in_name(name), job_id) for job_id, name in _WIDE_HISTORY.findall(text)]
-    described = ((_TAG.search(one.head), one.job_id) for one in parse_history(text, time.time()))
+    described = ((_TAG.search(one.head), one.job_id) for one in parse_history(text, dialect, time.time()))
     return [(match[1], job_id) for match, job_id in described if match is not None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from molq.backend import SubmitRequest, SubmittedJob
+from molq.backend import SubmitRequest
 from molq_lsf.dialects import Dialect
 from molq_lsf.options import LSFSchedulerOptions
 
@@ -52,17 +52,21 @@ def tag_in_description(text: str) -> str:
     return match[1] if match else ""
 
 
-def tag_in_history(head: str, name: str | None, job: SubmittedJob) -> str | None:
+def tag_in_history(head: str, name: str | None, job_id: str, dialect: Dialect) -> str | None:
     """Return whose job it is by the first line that bhist has of it; None if that does not show it.
 
-    The command stands there too, which is the path of the job's script.
+    Args:
+        head: the line, which ends in the command: a line that runs the script in the job's folder.
+        name: the name in it.
+        job_id: molq's id of the job that was asked for.
+        dialect: OpenLava always shows the name; of IBM's LSF nobody has recorded what it shows.
     """
-    if f"/{job.job_id}/" in head or f"molq:{job.job_id}>" in head:
-        return job.job_id
-    if name is not None and (tag := tag_in_name(name)):
-        return tag
-    match = re.search(r"Job Description <molq:([0-9A-Za-z_-]{1,64})>", head)
-    return match[1] if match else None
+    described = re.search(r"Job Description <molq:([0-9A-Za-z_-]{1,64})>", head)
+    if described is not None:
+        return described[1]
+    if dialect == "openlava":
+        return tag_in_name(name or "")
+    return job_id if f"/{job_id}/" in head else None
 
 
 def index_in_name(name: str) -> int | None:
