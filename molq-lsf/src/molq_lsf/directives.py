@@ -30,13 +30,17 @@ _LARGEST_PRIORITY = 2**31 - 1
 # LSF's own -o would hold the output back until the job is over, behind a report of LSF's. What was written before a
 # requeue stays. `true` is no special builtin, so that the shell survives if it cannot write.
 _PRELUDE = """\
-for molq_file in {stdout} {stderr}; do
-    if [ -e {job_dir}/start{element} ]; then true >>"$molq_file"; else true >"$molq_file"; fi && continue
-    [ -e {job_dir}/exit{element} ] ||
-        printf '1 cannot write the output file %s\\n' "$molq_file" >{job_dir}/exit{element}
+molq_dir={job_dir}
+molq_element={element}
+molq_stdout={stdout}"$molq_element"
+molq_stderr={stderr}"$molq_element"
+for molq_file in "$molq_stdout" "$molq_stderr"; do
+    if [ -e "$molq_dir/start$molq_element" ]; then true >>"$molq_file"; else true >"$molq_file"; fi && continue
+    [ -e "$molq_dir/exit$molq_element" ] ||
+        printf '1 cannot write the output file %s\\n' "$molq_file" >"$molq_dir/exit$molq_element"
     exit 1
 done
-exec >>{stdout} 2>>{stderr}
+exec >>"$molq_stdout" 2>>"$molq_stderr"
 """
 
 
@@ -168,12 +172,11 @@ def _in_unit(memory: Memory, unit: str) -> int:
 
 
 def _prelude(request: LSFRequest) -> str:
-    element = '".$LSB_JOBINDEX"' if request.scheduling.array_spec is not None else ""
     return _PRELUDE.format(
-        stdout=shlex.quote(str(request.stdout_path)) + element,
-        stderr=shlex.quote(str(request.stderr_path)) + element,
         job_dir=shlex.quote(str(request.job_dir)),
-        element=element,
+        element="''" if request.scheduling.array_spec is None else '".${LSB_JOBINDEX:?}"',
+        stdout=shlex.quote(str(request.stdout_path)),
+        stderr=shlex.quote(str(request.stderr_path)),
     )
 
 
