@@ -70,17 +70,36 @@ def test_active_jobs_need_one_command(lsf, commands, submit):
     assert names(lsf) == ["bjobs"]
 
 
-def test_jobs_that_have_ended_or_are_forgotten_need_one_more(lsf, commands, submit):
-    jobs = [submit(lsf, f"tag-{n}") for n in range(5)]
+def test_jobs_that_are_forgotten_need_one_more(lsf, commands, submit):
+    jobs = [submit(lsf, f"tag-{n}") for n in range(4)]
     for number, job in enumerate(jobs[1:]):
         lsf.finish(job.scheduler_job_id, number)
-    for job in jobs[1:3]:
         lsf.forget(job.scheduler_job_id)
 
     answer = poll(lsf, commands, *jobs)
 
-    assert [r.exit_code for r in answer.reports] == [None, 0, 1, 2, 3]
+    assert [r.exit_code for r in answer.reports] == [None, 0, 1, 2]
     assert names(lsf) == ["bjobs", "bhist"]
+
+
+def test_exit_codes_that_openlava_does_not_list_need_one_more_which_reads_one_file(fake_lsf, commands, submit):
+    jobs = [submit(fake_lsf, f"tag-{n}") for n in range(3)]
+    for number, job in enumerate(jobs):
+        fake_lsf.finish(job.scheduler_job_id, number)
+
+    answer = poll(fake_lsf, commands, *jobs)
+
+    assert [r.exit_code for r in answer.reports] == [0, 1, 2]
+    assert names(fake_lsf) == ["bjobs", "bjobs", "bhist"]  # the first asks for the version
+    assert "-n" not in fake_lsf.commands_run[-1]
+
+
+def test_an_end_that_has_just_been_moved_to_an_old_file_is_found_there(fake_lsf, commands, submit):
+    job = submit(fake_lsf, "tag-1")
+    fake_lsf.finish(job.scheduler_job_id, 4)
+    fake_lsf.switch_log()
+
+    assert report(fake_lsf, commands, job).exit_code == 4
 
 
 def test_a_job_whose_exit_file_says_success_is_not_looked_up_in_the_history(lsf, commands, submit):

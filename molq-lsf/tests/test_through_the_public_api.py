@@ -22,6 +22,8 @@ from molq import (
     JobState,
     LSFSchedulerOptions,
     Memory,
+    RetryBackoff,
+    RetryPolicy,
     SubmitError,
     Submitor,
 )
@@ -191,6 +193,34 @@ def test_a_chain_waits_in_lsf_and_is_judged_by_molq(lsf, submitor):
     assert lsf.jobs()[1]["dependency"] == f"done({first.scheduler_job_id})"
     assert lsf.jobs()[2]["dependency"] == ""
     assert third.scheduler_job_id == "3"
+
+
+def test_whoever_waits_for_an_array_is_held_back_until_molq_knows_its_end(lsf, submitor):
+    array = submitor.submit(command="test $LSB_JOBINDEX -ne 2", scheduling=JobScheduling(array_spec="1-2"))
+    cleaner = submitor.submit(command="true", after_failure=[array.job_id])
+    before = len(lsf.jobs())
+    for index in (1, 2):
+        lsf.run(f"{array.scheduler_job_id}_{index}")
+    array.wait(timeout=20)
+    submitor.refresh()
+
+    assert before == 2
+    assert submitor.get(cleaner.job_id).scheduler_job_id == "2"
+    assert lsf.jobs()[-1]["dependency"] == ""
+
+
+def test_whoever_waits_for_a_job_that_is_tried_again_waits_for_its_next_attempt(lsf, submitor):
+    policy = RetryPolicy(max_attempts=2, backoff=RetryBackoff(mode="fixed", initial_seconds=0))
+    first = submitor.submit(command="exit 3", retry=policy)
+    second = submitor.submit(command="true", after_success=[first.job_id])
+    lsf.run(first.scheduler_job_id)
+    for _ in range(3):
+        submitor.refresh()
+
+    again = submitor.get_retry_family(first.job_id)[-1]
+    assert (again.attempt, again.scheduler_job_id) == (2, "3")
+    assert lsf.jobs()[1]["dependency"] == "done(3)"
+    assert submitor.get(second.job_id).scheduler_job_id == "2"
 
 
 def test_an_outage_changes_no_state(lsf, submitor):

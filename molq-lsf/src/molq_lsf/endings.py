@@ -61,7 +61,7 @@ def ending_of(word: str, facts: Facts) -> Ending | None:
     """Return what a state word means; None if that will only be known later."""
     state = STATES.get(word)
     if state is None or not state.is_terminal:
-        return Ending(state=state, reason=NOTES.get(word) or facts.reason or None)
+        return Ending(state=state, reason=facts.reason or NOTES.get(word))
     if word == "DONE":
         return _done(facts)
     return _exited(facts)

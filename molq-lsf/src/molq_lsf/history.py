@@ -95,12 +95,43 @@ class Histories:
 
 
 def ask_history(
-    job_ids: Collection[str], dialect: Dialect, options: LSFSchedulerOptions, commands: Commands, now: float
+    ended: Collection[str],
+    forgotten: Collection[str],
+    dialect: Dialect,
+    options: LSFSchedulerOptions,
+    commands: Commands,
+    now: float,
 ) -> Histories:
-    """Return what bhist knows of jobs. That it cannot be asked is an answer too, and no error."""
+    """Return what bhist knows of jobs. That it cannot be asked is an answer too, and no error.
+
+    Args:
+        ended: jobs that bjobs still lists: the newest event file, which is read in no time, mostly has them.
+        forgotten: jobs that may be in any event file.
+        dialect: whose LSF it is.
+        options: the backend's options.
+        commands: runs bhist.
+        now: seconds since the epoch.
+    """
+    recent = _ask(ended, dialect, options, commands, now, is_recent=True)
+    if recent.source is Source.FAILED:
+        return recent
+    left = [job_id for job_id in ended if not any(one.outcome for one in recent.jobs.get(job_id, ()))]
+    older = _ask([*left, *forgotten], dialect, options, commands, now, is_recent=False)
+    return older if older.source is Source.FAILED else Histories(Source.ANSWERED, {**recent.jobs, **older.jobs})
+
+
+def _ask(
+    job_ids: Collection[str],
+    dialect: Dialect,
+    options: LSFSchedulerOptions,
+    commands: Commands,
+    now: float,
+    *,
+    is_recent: bool,
+) -> Histories:
     jobs: dict[str, tuple[JobHistory, ...]] = {}
     for part in chunks(job_ids):
-        source, text = run_bhist(["-l", *part], options, commands)
+        source, text = run_bhist(["-l", *part], options, commands, is_recent=is_recent)
         if source is Source.FAILED:
             return Histories(source, problem=text)
         wanted = frozenset(part)
@@ -110,10 +141,18 @@ def ask_history(
     return Histories(Source.ANSWERED, jobs)
 
 
-def run_bhist(selection: list[str], options: LSFSchedulerOptions, commands: Commands) -> tuple[Source, str]:
-    """Return whether bhist answered, and its text, or else what it said."""
-    # Without -n 0 it reads only the newest of the event files.
-    argv = [options.bhist_path, "-n", "0", *selection]
+def run_bhist(
+    selection: list[str], options: LSFSchedulerOptions, commands: Commands, *, is_recent: bool = False
+) -> tuple[Source, str]:
+    """Return whether bhist answered, and its text, or else what it said.
+
+    Args:
+        selection: which jobs, and how.
+        options: the backend's options.
+        commands: runs bhist.
+        is_recent: whether the newest event file is enough; by default all are read.
+    """
+    argv = [options.bhist_path, *(() if is_recent else ("-n", "0")), *selection]
     try:
         reply = commands.run(argv, timeout=5.0 * options.command_timeout.seconds)
     except SchedulerError as error:

@@ -10,7 +10,7 @@ from molq.backend import Commands, JobReport, PollAnswer, SubmittedJob, expand_i
 from molq_lsf import job_files
 from molq_lsf.dialects import find_dialect
 from molq_lsf.endings import is_at_run_limit
-from molq_lsf.history import Histories, JobHistory, Source, ask_history
+from molq_lsf.history import JobHistory, Source, ask_history
 from molq_lsf.options import LSFSchedulerOptions
 from molq_lsf.programs import is_job_id
 from molq_lsf.queue_limits import ask_run_limits
@@ -38,7 +38,9 @@ def poll_jobs(
         for job_id, rows in listing.rows.items()
     }
     asked = [job_id for job_id, job in known.items() if _needs_history(job, views.get(job_id), listing.not_found)]
-    histories = ask_history(asked, dialect, options, commands, now) if asked else Histories(Source.ANSWERED)
+    whole = [job_id for job_id in asked if job_id not in views or _is_incomplete(known[job_id], views[job_id])]
+    ended = [job_id for job_id in asked if job_id not in set(whole)]
+    histories = ask_history(ended, whole, dialect, options, commands, now)
     past = {job_id: ours_among(found, known[job_id]) for job_id, found in histories.jobs.items()}
     knowledge = _Knowledge(
         past=past,

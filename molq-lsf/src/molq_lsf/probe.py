@@ -85,7 +85,7 @@ def _daemon(options: LSFSchedulerOptions, commands: Commands) -> Finding:
 
 
 def _history(options: LSFSchedulerOptions, commands: Commands) -> Finding:
-    source, text = run_bhist(["-w", "1"], options, commands)
+    source, text = run_bhist(["-w", "1"], options, commands, is_recent=True)
     if source is Source.ANSWERED:
         return Finding(name="history", value="answers")
     return Finding(

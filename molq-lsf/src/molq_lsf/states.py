@@ -23,10 +23,12 @@ STATES: dict[str, JobState] = {
 }
 
 NOTES: dict[str, str] = {
+    "SSUSP": "it is suspended by LSF",
     "UNKWN": "its host is out of reach",
+    "USUSP": "it is suspended by its user or an administrator",
     "ZOMBI": "it was to be killed, but its host is out of reach",
 }
-"""What a state word tells of an active job, in a sentence."""
+"""What a state word tells of an active job, if nothing else does."""
 
 
 @attrs.frozen
