@@ -44,6 +44,11 @@ def history(**facts):
             {"history": history(exit_code=130, has_memory_limit=True)},
             (JobState.FAILED, 130, None, "out_of_memory"),
         ),
+        (
+            "EXIT",
+            {"history": history(exit_code=130, has_memory_limit=True), "exit_file": ExitFile(130, was_signalled=False)},
+            (JobState.FAILED, 130, 2, "signal"),
+        ),
         ("EXIT", {"history": history(exit_code=140, run_limit=60.0)}, (JobState.TIMED_OUT, 140, None, "timeout")),
         ("EXIT", {"history": history(exit_code=140), "queue_limit": 60.0}, (JobState.TIMED_OUT, 140, None, "timeout")),
         ("EXIT", {"history": history(exit_code=140, run_limit=90.0)}, (JobState.FAILED, 140, 12, "signal")),
@@ -78,8 +83,9 @@ def test_a_success_of_a_job_that_started_and_left_no_exit_file_is_none_on_openla
     facts = {"doubts_success": True, "has_started": True, "now": NOW}
 
     assert lacks_history("DONE", Facts(**facts))
+    assert ending_of("DONE", Facts(**facts)) is None
     assert ending_of("DONE", Facts(**facts, history=history(outcome="DONE", ended_at=NOW - 10))) is None
-    late = ending_of("DONE", Facts(**facts, history=history(outcome="DONE", ended_at=NOW - 100)))
+    late = ending_of("DONE", Facts(**facts, history=history(outcome="DONE", ended_at=NOW - 200)))
     assert (late.state, late.cause, late.exit_code) == (JobState.FAILED, "signal", None)
     assert "though LSF says DONE" in late.reason
 

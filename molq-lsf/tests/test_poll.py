@@ -184,7 +184,7 @@ def test_a_success_is_not_claimed_for_a_script_that_never_came_to_its_end(fake_l
     fake_lsf.kill_outer_shell(job.scheduler_job_id)
 
     early = poll(fake_lsf, commands, job)
-    late = report(fake_lsf, commands, job, after=100)
+    late = report(fake_lsf, commands, job, after=200)
 
     assert (early.reports, early.unanswered) == ((), {job.scheduler_job_id})
     assert (late.state, late.cause) == (JobState.FAILED, "signal")
@@ -306,7 +306,7 @@ def test_an_element_that_was_killed_with_its_shell_keeps_the_array_open_until_th
     fake_lsf.finish(f"{job.scheduler_job_id}_2")
 
     assert poll(fake_lsf, commands, job).unanswered == {job.scheduler_job_id}
-    assert report(fake_lsf, commands, job, after=100).state is JobState.FAILED
+    assert report(fake_lsf, commands, job, after=200).state is JobState.FAILED
 
 
 def test_elements_are_cancelled_alone(lsf, commands, submit):

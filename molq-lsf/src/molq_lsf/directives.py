@@ -75,8 +75,7 @@ def needs_spectrum(request: LSFRequest) -> str | None:
     """Return the name of a field that only IBM's LSF can express as it would be sent; None if there is none."""
     if request.scheduling.reservation is not None:
         return "reservation"
-    asks_for_gpus = request.resources.gpu_count is not None or request.resources.gpu_type is not None
-    return "gpu_count" if asks_for_gpus and request.options.gpu_syntax == "gpu" else None
+    return "gpu_count" if _asks_for_gpus(request.resources) and request.options.gpu_syntax == "gpu" else None
 
 
 def refuse_on_openlava(field: str) -> SubmitRejected:
@@ -104,7 +103,7 @@ def _options(request: LSFRequest) -> Iterator[str]:
     requirements = list(_requirements(request))
     if requirements:
         yield f"-R {_quoted(' '.join(requirements))}"
-    if asks_for_gpus(resources) and options.gpu_syntax == "gpu":
+    if _asks_for_gpus(resources) and options.gpu_syntax == "gpu":
         model = f":gmodel={resources.gpu_type}" if resources.gpu_type else ""
         yield f"-gpu {_quoted(f'num={resources.gpu_count or 1}{model}')}"
     if resources.time_limit is not None:
@@ -114,8 +113,7 @@ def _options(request: LSFRequest) -> Iterator[str]:
         yield f"-w {_quoted(request.dependency)}"
 
 
-def asks_for_gpus(resources: JobResources) -> bool:
-    """Tell whether a request wants GPUs."""
+def _asks_for_gpus(resources: JobResources) -> bool:
     return resources.gpu_count is not None or resources.gpu_type is not None
 
 
@@ -147,7 +145,7 @@ def _requirements(request: LSFRequest) -> Iterator[str]:
         # Only units larger than its default, MB, change what rusage[mem] is counted in.
         unit = "MB" if options.memory_unit == "KB" else options.memory_unit
         usage.append(f"mem={_in_unit(_counted(resources.memory, request), unit)}")
-    if asks_for_gpus(resources) and options.gpu_syntax == "rusage":
+    if _asks_for_gpus(resources) and options.gpu_syntax == "rusage":
         if resources.gpu_type is not None:
             raise SubmitRejected(
                 f"a kind of GPU cannot be asked for by rusage[{options.gpu_resource}]; drop gpu_type, or choose a "

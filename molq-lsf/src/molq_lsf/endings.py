@@ -15,8 +15,8 @@ RUN_LIMIT_SIGNAL = 12
 _INTERRUPT = 2
 """SIGINT, with which OpenLava begins to end a job at its memory limit."""
 
-_SETTLING = 60.0
-"""Seconds that a job's exit file may need until it is seen from here."""
+_SETTLING = 120.0
+"""Seconds that a job's exit file may need until it is seen from here: network file systems cache folders for a minute."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +83,7 @@ def _done(facts: Facts) -> Ending | None:
     if not lacks_history("DONE", facts):
         return Ending(state=JobState.SUCCEEDED, exit_code=0)
     ended_at = facts.history.ended_at if facts.history is not None else None
-    if ended_at is not None and facts.now - ended_at < _SETTLING:
+    if ended_at is None or facts.now - ended_at < _SETTLING:
         return None
     return Ending(
         state=JobState.FAILED,
@@ -111,7 +111,7 @@ def _exited(facts: Facts) -> Ending:
         )
     if _was_at_its_limit(history, facts):
         return Ending(state=JobState.TIMED_OUT, exit_code=code or None, cause="timeout")
-    if history.has_memory_limit and number == _INTERRUPT:
+    if history.has_memory_limit and number == _INTERRUPT and not _ended_by_itself(facts):
         return Ending(
             state=JobState.FAILED,
             exit_code=code or None,
@@ -128,8 +128,12 @@ def _was_at_its_limit(history: JobHistory, facts: Facts) -> bool:
     limits = [limit for limit in (history.run_limit, facts.queue_limit) if limit is not None]
     if not limits or history.started_at is None or history.ended_at is None:
         return False
-    ended_by_itself = facts.exit_file is not None and not facts.exit_file.was_signalled
-    return history.ended_at - history.started_at >= min(limits) and not ended_by_itself
+    return history.ended_at - history.started_at >= min(limits) and not _ended_by_itself(facts)
+
+
+def _ended_by_itself(facts: Facts) -> bool:
+    """Tell whether the job's own file says that no signal came before its end."""
+    return facts.exit_file is not None and not facts.exit_file.was_signalled
 
 
 def _signal_in(code: int | None) -> int | None:

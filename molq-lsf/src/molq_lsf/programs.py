@@ -56,7 +56,7 @@ def could_not_ask(reply: CommandReply) -> bool:
 
 def knows_not_the_options(reply: CommandReply) -> bool:
     """Tell whether a program is too old for what it was called with."""
-    return _USAGE.search(reply.stderr) is not None or _USAGE.search(reply.stdout) is not None
+    return _USAGE.search(reply.stderr) is not None
 
 
 def words_of(reply: CommandReply) -> str:

@@ -12,13 +12,7 @@ import attrs
 from molq.backend import CommandReply, Commands, SchedulerError
 from molq_lsf.dialects import Dialect
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import (
-    chunks,
-    could_not_ask,
-    failure,
-    knows_not_the_options,
-    meaningful_lines,
-)
+from molq_lsf.programs import chunks, could_not_ask, failure, knows_not_the_options, meaningful_lines
 from molq_lsf.tags import index_in_name, tag_in_description, tag_in_name
 
 # The only text of other people's making stands last. Source of the names: bjobs(1) of IBM Spectrum LSF 10.1, -o.
@@ -184,10 +178,10 @@ def _wide_row(line: str, *, has_tags: bool) -> JobRow | None:
     fields = line.split(None, 6)
     if len(fields) < 7 or not _NUMBER.fullmatch(fields[0]) or not _WORD.fullmatch(fields[2]):
         return None
-    *rest, month, day, clock = ["", *fields[6].rsplit(None, 3)][-4:] if len(fields[6].split()) >= 3 else [""] * 4
-    if not _DATE.fullmatch(f"{month} {day} {clock}"):
+    words = fields[6].rsplit(None, 3)
+    if not _DATE.fullmatch(" ".join(words[-3:])):
         return None
-    name = rest[0]
+    name = words[0] if len(words) > 3 else ""
     return JobRow(fields[0], index_in_name(name), fields[2], tag_in_name(name) if has_tags else None)
 
 
