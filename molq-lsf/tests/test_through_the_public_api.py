@@ -169,6 +169,17 @@ def test_a_job_that_kills_itself_is_no_success(lsf, submitor):
     assert (record.state, record.signal, record.exit_code) == (JobState.FAILED, 9, 137)
 
 
+def test_a_job_that_dies_with_all_its_shells_is_no_success_whatever_lsf_says(lsf, submitor):
+    job = submitor.submit(command="kill -9 0")
+    assert lsf.run(job.scheduler_job_id) == -9
+
+    submitor.refresh()
+
+    said = lsf.jobs()[0]["state"]
+    assert said == ("DONE" if lsf.dialect == "openlava" else "EXIT")
+    assert submitor.get(job.job_id).state is (JobState.RUNNING if lsf.dialect == "openlava" else JobState.FAILED)
+
+
 def test_a_cancelled_job_is_cancelled_by_evidence(lsf, submitor):
     job = submitor.submit(command="true")
     lsf.start(job.scheduler_job_id)

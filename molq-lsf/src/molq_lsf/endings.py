@@ -16,7 +16,7 @@ _INTERRUPT = 2
 """SIGINT, with which OpenLava begins to end a job at its memory limit."""
 
 _SETTLING = 120.0
-"""Seconds that a job's exit file may need until it is seen from here: network file systems cache folders for a minute."""
+"""Seconds that a job's exit file may need until it is seen from here: network file systems cache for a minute."""
 
 
 @attrs.frozen(kw_only=True)

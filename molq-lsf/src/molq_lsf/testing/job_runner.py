@@ -39,7 +39,13 @@ def run_job(job: Record, folder: Path) -> int:
     }
     cwd = job["cwd"] if os.path.isdir(job["cwd"]) else "/tmp"
     done = subprocess.run(
-        ["/bin/sh", str(file)], env=environment, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ["/bin/sh", str(file)],
+        env=environment,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        start_new_session=True,
     )
     _deliver(job, cwd, done)
     return done.returncode
