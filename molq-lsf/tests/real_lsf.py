@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import time
 
@@ -12,15 +11,7 @@ from molq_lsf import LSFSchedulerOptions
 
 # The contract calls its jobs so; all else is somebody's work.
 _CONTRACTS_OWN = re.compile(r"^(\d+) .*[ .]contract(?:\[\d+\])? +[A-Z][a-z]{2} ", re.MULTILINE)
-PROGRAMS = ("bsub", "bjobs", "bkill", "bhist", "bmod", "bqueues")
-
-
-def why_not() -> str | None:
-    """Return why there is no real LSF to test with."""
-    if os.environ.get("MOLQ_LIVE") != "lsf":
-        return "a real LSF is only used with MOLQ_LIVE=lsf"
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    return f"a real LSF needs {', '.join(missing)} in PATH" if missing else None
+IS_WANTED = os.environ.get("MOLQ_LIVE") == "lsf"
 
 
 class RealLSF:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lsf_tests_real_lsf import RealLSF, why_not
+from lsf_tests_real_lsf import IS_WANTED, RealLSF
 
 from molq.backend import JobState
 from molq.testing.contract import BackendContract
@@ -57,16 +57,15 @@ class TestOnFakeSpectrum(BackendContract):
         return fake_spectrum
 
 
-@pytest.mark.live
-class TestOnRealLSF(BackendContract):
-    scheduler = "lsf"
-    hostile_variables = HOSTILE_VARIABLES
+if IS_WANTED:
 
-    @pytest.fixture
-    def cluster(self):
-        reason = why_not()
-        if reason:
-            pytest.skip(reason)
-        lsf = RealLSF()
-        yield lsf
-        lsf.cancel_all()
+    @pytest.mark.live
+    class TestOnRealLSF(BackendContract):
+        scheduler = "lsf"
+        hostile_variables = HOSTILE_VARIABLES
+
+        @pytest.fixture
+        def cluster(self):
+            lsf = RealLSF()
+            yield lsf
+            lsf.cancel_all()

@@ -284,19 +284,18 @@ def chained(fake_lsf):
     return fake_lsf
 
 
+# A single "&" is left out: OpenLava complains of a name then that is not in the condition.
 CONDITIONS = [
     block
     for block in recorded.blocks("09-dependencies")
     if block.command.startswith("bsub")
     and re.search(r"207|208|888888|ok", block.command)
-    and "-J o" not in block.command
+    and not re.search("-J o|&done", block.command)
 ]
 
 
 @pytest.mark.parametrize("block", CONDITIONS, ids=lambda block: block.command)
 def test_conditions(chained, block):
-    if "&done" in block.command:
-        pytest.skip("OpenLava takes the name of the job itself for a name in the condition here")
     chained.number_from(int((re.search(r"<(\d+)>", block.stdout) or [0, "300"])[1]))
 
     assert_same(chained, "09-dependencies", block.command)
