@@ -101,8 +101,8 @@ if TYPE_CHECKING:
     from molq.store import JobStore as JobStore
     from molq.submitor import Submitor as Submitor
     from molq_local import LocalSchedulerOptions as LocalSchedulerOptions
-    from molq_pbs import PBSSchedulerOptions as PBSSchedulerOptions
     from molq_lsf import LSFSchedulerOptions as LSFSchedulerOptions
+    from molq_pbs import PBSSchedulerOptions as PBSSchedulerOptions
     from molq_slurm import SlurmSchedulerOptions as SlurmSchedulerOptions
 
 
