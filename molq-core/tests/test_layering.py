@@ -19,7 +19,8 @@ LAYERS = {
     "store": "store",
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
     "cancellation waiting events retries dependencies cleanup site_report attempts dependants late_submission upkeep "
-    "neighbours patience array_evidence array_reconciliation array_listing async_waiting element_cancellation",
+    "neighbours patience array_evidence array_reconciliation array_listing async_waiting element_cancellation "
+    "submitter_environment",
     "facade": "engine submitor job_handle config scheduler_options daemon config_file profile_file profile_settings "
     "profile_edits toml_edits toml_statements",
     "faces": "cli monitoring __main__",

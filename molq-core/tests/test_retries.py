@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import attrs
 import pytest
 
 from molq.attempts import plan_by_hand
-from molq.backend import SubmitDeferred, SubmitRejected
+from molq.backend import SubmitDeferred, SubmitReceipt, SubmitRejected
 from molq.job_folder import JobFolder, JobPlace
 from molq.job_spec import Script
 from molq.job_state import JobState
@@ -144,6 +145,25 @@ def test_an_attempt_runs_the_bytes_of_the_first_ones_script(cluster):
     assert "secret" in (folder / "environment").read_text()
     assert str(folder / "payload") in (folder / "job.sh").read_text()
     assert "secret" not in str(cluster.store.request(second.job_id))
+
+
+def test_an_attempt_starts_from_the_environment_in_which_the_job_was_submitted(cluster):
+    seen = []
+
+    def submit(request, commands):
+        seen.append(dict(commands.environment))
+        return SubmitReceipt(scheduler_job_id=cluster.scheduler.take(request))
+
+    cluster.backend = cluster.scheduler.backend(molq_submit_job=submit)
+    first = attrs.evolve(cluster.submitter, environment={"PATH": "/mine:/bin", "LANG": "x\ny"})
+    job = first.submit(cluster.spec(retry=THREE))
+    fail(cluster, job)
+
+    next_attempt(cluster, job)
+
+    assert seen == [{"PATH": "/mine:/bin", "LANG": "x\ny"}] * 2
+    kept = Path(job.job_dir) / "submitter.environ"
+    assert kept.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_attempt_has_the_request_of_the_first_one(cluster):

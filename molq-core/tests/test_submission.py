@@ -235,6 +235,7 @@ def test_the_folder_and_its_files_are_private(cluster):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert modes == {
         "manifest.json": 0o600, "environment": 0o600, "payload": 0o700, "job.sh": 0o700, "submit.lock": 0o600,
+        "submitter.environ": 0o600,
     }  # fmt: skip
 
 
@@ -370,7 +371,7 @@ def adopt_everything(cluster, ledger, clock):
 
 
 @pytest.mark.parametrize("how", ["by call", "by command"])
-@pytest.mark.parametrize("die_at", range(1, 16))
+@pytest.mark.parametrize("die_at", range(1, 19))
 def test_a_process_that_is_killed_anywhere_leaves_what_converges(cluster, clock, tmp_path, how, die_at):
     ledger = tmp_path / "ledger"
     if how == "by command":
@@ -397,7 +398,7 @@ def test_the_steps_at_which_the_process_is_killed_are_all_there_are(cluster, tmp
     child = run_child(cluster, tmp_path / "ledger", how, 0)
 
     assert child.returncode == 0, child.stderr
-    assert 10 <= int(child.stdout) < 15
+    assert 10 <= int(child.stdout) < 18
 
 
 def test_a_submit_command_outlives_the_process_that_started_it(cluster, clock, tmp_path):

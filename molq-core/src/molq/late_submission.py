@@ -14,6 +14,7 @@ from molq.job_script import ENVIRONMENT, PAYLOAD
 from molq.snapshots import restore_options, restore_spec
 from molq.submission import AGAIN_SECONDS, Submitter, edges_of, write_parts
 from molq.submission_plan import SubmissionPlan, plan_submission
+from molq.submitter_environment import kept_in
 from molq.tracking import Change, TrackedJob
 
 
@@ -49,7 +50,10 @@ def postpone(submitter: Submitter, job: TrackedJob, reason: str) -> None:
 
 
 def _planned(submitter: Submitter, job: TrackedJob) -> tuple[Submitter, SubmissionPlan]:
-    """Return how a job is submitted: as it was asked for, by the bytes of the first attempt's script."""
+    """Return how a job is submitted: as it was asked for, by the first attempt's script, and with its environment.
+
+    This process may be a daemon, whose own environment is not the one that the job was meant for.
+    """
     store = submitter.store
     record, request = store.job(job.job_id), store.request(job.job_id)
     source = Path(store.job(record.root_job_id).job_dir)
@@ -64,7 +68,7 @@ def _planned(submitter: Submitter, job: TrackedJob) -> tuple[Submitter, Submissi
         place=JobPlace.of(job.job_dir),
         environment=_environment(source) if request.get("execution", {}).get("env_names") else None,
     )
-    return attrs.evolve(submitter, target=target), plan
+    return attrs.evolve(submitter, target=target, environment=kept_in(source) or submitter.environment), plan
 
 
 def _environment(source: Path) -> bytes:

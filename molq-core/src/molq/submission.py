@@ -23,6 +23,7 @@ from molq.retries import NEVER_SUBMITTED
 from molq.snapshots import request_snapshot
 from molq.store import JobStore
 from molq.submission_plan import SubmissionPlan, Target, plan_submission, refused
+from molq.submitter_environment import keep
 from molq.tracking import Change, Family, TrackedJob
 
 AGAIN_SECONDS = 30.0
@@ -126,6 +127,7 @@ class Submitter:
         """Put the job's files and the intent to submit it on disk, or leave nothing behind."""
         try:
             write_parts(folder, plan)
+            self._keep_environment(folder)
             return self._record_intent(plan)
         except BaseException:
             if self._is_surely_unrecorded(plan.request.job_id):
@@ -133,6 +135,14 @@ class Submitter:
 
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
+
+    def _keep_environment(self, folder: JobFolder) -> None:
+        try:
+            keep(folder, self.environment)
+        except OSError as error:
+            raise ScriptError(
+                f"cannot write the job's files in {str(folder.path)!r}: {error.strerror}", path=folder.path
+            ) from error
 
     def _is_surely_unrecorded(self, job_id: str) -> bool:
         try:

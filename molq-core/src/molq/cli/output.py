@@ -58,7 +58,8 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, to_stde
 
 def job_row(record: JobRecord, now: float) -> tuple[str, ...]:
     """Return a job's cells in the table of jobs."""
-    note = record.failure_reason or record.reason or ""
+    attempt = f"attempt {record.attempt}" if record.attempt > 1 else ""
+    note = "; ".join(filter(None, (attempt, record.failure_reason or record.reason)))
     shown = record.command_display if len(record.command_display) <= 40 else record.command_display[:39] + "…"
     return (
         record.job_id[:SHORT_ID],
