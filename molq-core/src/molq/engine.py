@@ -113,11 +113,15 @@ class Engine:
 
     def waiter(self) -> Waiter:
         """Return what waits for jobs."""
-        return Waiter(poller=self.poller, on_step=self.keep_up)
+        return Waiter(poller=self.poller, on_step=self._keep_up_now_and_then)
 
     def keep_up(self) -> None:
         """Do what follows from what was learned, by any process, and tell of it."""
         self._upkeep.run()
+        self._events.catch_up()
+
+    def _keep_up_now_and_then(self) -> None:
+        self._upkeep.run_now_and_then()
         self._events.catch_up()
 
     def round(self, interval: float, retention: RetentionPolicy | None) -> None:

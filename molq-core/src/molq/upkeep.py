@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from molq.tracking import TrackedJob
 
 _log = logging.getLogger("molq")
 
+_REST_SHARE = 10.0
+"""How many times as long as it took to do what is due one rests at least."""
+
+_LONGEST_REST = 2.0
+
 _LONGEST_SLEEP = 30.0
 """Seconds after which it is looked again, although nothing is known to be due: another process may have died."""
 
@@ -39,6 +45,16 @@ class Upkeep:
     submitter: Submitter
     _seen: int | None = attrs.field(default=None, init=False)
     _wake_at: float = attrs.field(default=0.0, init=False)
+    _rest_until: float = attrs.field(default=0.0, init=False)
+
+    def run_now_and_then(self) -> None:
+        """Do what is due, unless that has just taken long: for those who wait, and come here all the time."""
+        began = time.monotonic()
+        if began < self._rest_until:
+            return
+        self.run()
+        took = time.monotonic() - began
+        self._rest_until = began + took + min(_REST_SHARE * took, _LONGEST_REST)
 
     def run(self) -> None:
         """Do what is due.
