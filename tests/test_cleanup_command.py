@@ -228,3 +228,32 @@ def test_a_folder_with_an_odd_name_is_deleted_and_shown(
 )  # fmt: skip
 def test_sizes_are_short(count: int, shown: str):
     assert size(count) == shown
+
+
+def test_a_cluster_is_cleaned_up_as_its_profile_says(molq: Molq, submitor: Submitor, home: Path):
+    job = submitor.submit(command="true")
+    job.wait(30)
+    config = home / "config.toml"
+    config.write_text(
+        '[profiles.mine]\nscheduler = "gone"\ncluster_name = "here"\nretention.keep_job_dirs_for_days = 0\n'
+    )
+    config.chmod(0o600)
+
+    reply = molq("cleanup", "--dry-run", "--json")
+
+    assert json.loads(reply.stdout)["job_dirs"] == [submitor.get(job.job_id).job_dir]
+    assert json.loads(molq("cleanup", "--dry-run", "--json", "--keep-job-dirs-days", "1").stdout)["job_dirs"] == []
+
+
+def test_nothing_is_deleted_by_a_retention_that_cannot_be_read(molq: Molq, submitor: Submitor, home: Path):
+    job = submitor.submit(command="true")
+    job.wait(30)
+    config = home / "config.toml"
+    config.write_text('[profiles.here]\nscheduler = "local"\nretention.keep_job_dirs_for_days = "long"\n')
+    config.chmod(0o600)
+
+    reply = molq("cleanup", "--keep-records-days", "0")
+
+    assert reply.returncode == 2
+    assert "profiles.here.retention.keep_job_dirs_for_days" in reply.stderr
+    assert Path(submitor.get(job.job_id).job_dir).is_dir()

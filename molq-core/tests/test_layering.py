@@ -22,7 +22,7 @@ LAYERS = {
     "neighbours patience array_evidence array_reconciliation array_listing async_waiting element_cancellation "
     "submitter_environment",
     "facade": "engine submitor job_handle config scheduler_options daemon config_file profile_file profile_settings "
-    "profile_edits toml_edits toml_statements",
+    "profile_edits profile_retention toml_edits toml_statements",
     "faces": "cli monitoring __main__",
 }
 ORDER = list(LAYERS)
@@ -43,6 +43,7 @@ OPEN_TO_FACES = {
     "config_file",
     "profile_edits",
     "profile_file",
+    "profile_retention",
     "profile_settings",
     "cli",
     "scheduler_options",

@@ -53,6 +53,13 @@ class Cleaned:
     kept: list[str] = attrs.field(factory=list)
     freed_bytes: int = 0
 
+    def count_in(self, other: Cleaned) -> None:
+        """Add what another cleanup did."""
+        self.job_dirs += other.job_dirs
+        self.records += other.records
+        self.kept += other.kept
+        self.freed_bytes += other.freed_bytes
+
 
 class _Fate(enum.Enum):
     """What became of an attempt's folder."""

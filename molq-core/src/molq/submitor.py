@@ -133,12 +133,15 @@ class Submitor:
         )
 
     @classmethod
-    def for_job(cls, job_id: str, store: JobStore | None = None) -> Submitor:
+    def for_job(
+        cls, job_id: str, store: JobStore | None = None, *, retention_policy: RetentionPolicy | None = None
+    ) -> Submitor:
         """Return a Submitor for the cluster of a job, with the options that the job was submitted with.
 
         Args:
             job_id: the job.
             store: the database; by default that in ``MOLQ_HOME``.
+            retention_policy: how long finished jobs leave traces.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -150,7 +153,13 @@ class Submitor:
         store = store or JobStore()
         record = store.job(job_id)
         options = recorded_options(record, store)
-        return cls(record.cluster_name, record.scheduler, scheduler_options=options, store=store)
+        return cls(
+            record.cluster_name,
+            record.scheduler,
+            scheduler_options=options,
+            store=store,
+            retention_policy=retention_policy,
+        )
 
     def submit(
         self,

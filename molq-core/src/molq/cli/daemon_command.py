@@ -9,6 +9,8 @@ import click
 from molq.cli.jobs import by_cluster
 from molq.daemon import run_rounds
 from molq.errors import MolqError
+from molq.profile_retention import retention_of
+from molq.records import JobRecord
 from molq.store import JobStore
 from molq.submitor import Submitor
 
@@ -21,7 +23,7 @@ _log = logging.getLogger("molq")
 @click.option(
     "--interval", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between rounds."
 )
-@click.option("--no-cleanup", is_flag=True, help="Do not clean up.")
+@click.option("--no-cleanup", is_flag=True, help="Do not clean up, which is else done every hour as the profiles say.")
 def command(cluster: str | None, once: bool, interval: float, no_cleanup: bool) -> None:
     """Look after all jobs until SIGTERM or Ctrl-C: learn how they go on, and submit what is due.
 
@@ -49,10 +51,14 @@ class _Rounds:
         for key, records in by_cluster(self._store.jobs(self._cluster)).items():
             try:
                 if key not in self._submitors:
-                    self._submitors[key] = Submitor.for_job(records[-1].job_id, self._store)
+                    self._submitors[key] = self._submitor(records[-1])
                 self._submitors[key].look_after(self._interval, run_cleanup=self._run_cleanup)
                 self._broken.discard(key)
             except MolqError as error:
                 if key not in self._broken:
                     self._broken.add(key)
                     _log.warning("%s (%s) cannot be looked after: %s", *key, error)
+
+    def _submitor(self, record: JobRecord) -> Submitor:
+        retention = retention_of(record.cluster_name) if self._run_cleanup else None
+        return Submitor.for_job(record.job_id, self._store, retention_policy=retention)

@@ -90,6 +90,15 @@ class Questions:
         )
         return list(rows.records(reversed(found)))
 
+    def cluster_names(self) -> list[str]:
+        """Return the names of all clusters that have jobs, by one look into the index for each."""
+        found = self._connection.ask(
+            "WITH RECURSIVE names (name) AS (SELECT min(cluster_name) FROM jobs UNION ALL "
+            "SELECT (SELECT min(cluster_name) FROM jobs WHERE cluster_name > names.name) FROM names "
+            "WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL"
+        )
+        return [rows.as_text(name) for (name,) in found]
+
     def resolve(self, prefix: str) -> str:
         """Return the only job id that starts with ``prefix``.
 
