@@ -166,6 +166,24 @@ def test_an_attempt_starts_from_the_environment_in_which_the_job_was_submitted(c
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(
+    "request_",
+    ["no JSON", "3", '{"scheduling": 3}', '{"retry": {"max_attempts": "many"}}', '{"resources": {"memory": 7}}'],
+)
+def test_a_request_that_somebody_has_edited_spoils_no_other_job(cluster, caplog, request_):
+    edited, other = (cluster.submit(retry=THREE) for _ in range(2))
+    with cluster.store._connection.writing() as sqlite:
+        sqlite.execute("UPDATE requests SET request = ? WHERE job_id = ?", (request_, edited.job_id))
+    for job in (edited, other):
+        cluster.say(job, JobState.FAILED)
+
+    cluster.refresh()
+    next_attempt(cluster, other)
+
+    assert cluster.state(edited) is JobState.FAILED
+    assert cluster.latest(other).state is JobState.SUBMITTED
+
+
 def test_an_attempt_has_the_request_of_the_first_one(cluster):
     job = cluster.submit("python", "train.py", memory=Memory.gb(2), queue="gpu", job_name="mine", retry=THREE)
     fail(cluster, job)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import attrs
 
 from molq.array_elements import ElementReport
+from molq.errors import MolqError
 from molq.job_ids import new_job_id
 from molq.job_state import JobState
 from molq.retries import is_retryable, may_be_retried, plan_attempt, wants_retry
 from molq.snapshots import restore_policy
 from molq.store import JobStore, Lease
-from molq.tracking import Change, TrackedJob
+from molq.tracking import Change, PlannedAttempt, TrackedJob
+
+_log = logging.getLogger("molq")
 
 
 def write_changes(store: JobStore, changes: Sequence[Change], now: float, lease: Lease | None = None) -> list[Change]:
@@ -30,17 +34,25 @@ def write_changes(store: JobStore, changes: Sequence[Change], now: float, lease:
 
 
 def _followed_up(store: JobStore, change: Change, now: float) -> Change:
-    ended = change.new
-    if change.old.state == ended.state or not may_be_retried(ended):
+    if change.old.state == change.new.state or not may_be_retried(change.new):
         return change
+    try:
+        return attrs.evolve(change, next_attempt=_next_attempt(store, change, now))
+    except MolqError as error:  # of a row that somebody has edited, which must not keep others from being written
+        _log.warning("job %s is not tried again: %s", change.new.job_id, error)
+        return change
+
+
+def _next_attempt(store: JobStore, change: Change, now: float) -> PlannedAttempt | None:
+    ended = change.new
     request = store.request(ended.job_id)
     policy = restore_policy(request)
     elements = change.elements or _elements(store, ended)
     if not wants_retry(policy, ended, elements):
-        return change
+        return None
     again = [element for element in elements if is_retryable(policy, element)]
     wait = policy.backoff.seconds_before(ended.attempt + 1)
-    attempt = plan_attempt(
+    return plan_attempt(
         store.job(ended.job_id),
         ended,
         request,
@@ -52,7 +64,6 @@ def _followed_up(store: JobStore, change: Change, now: float) -> Change:
         reason=f"attempt {ended.attempt + 1} of {policy.max_attempts}, since attempt {ended.attempt} "
         f"{_how_it_ended(change)}; due {wait:g} s later",
     )
-    return attrs.evolve(change, next_attempt=attempt)
 
 
 def _how_it_ended(change: Change) -> str:

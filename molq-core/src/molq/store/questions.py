@@ -287,7 +287,7 @@ class Questions:
             request = json.loads(found[0][0])
         except (ValueError, TypeError):
             request = None
-        if not isinstance(request, dict):
+        if not isinstance(request, dict) or not all(isinstance(part, dict) for part in request.values()):
             raise StoreError(
                 f"the request of job {job_id!r} in {str(self._connection.path)!r} cannot be read; submit it anew",
                 path=self._connection.path,
