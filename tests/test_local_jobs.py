@@ -269,7 +269,7 @@ def test_what_a_machine_cannot_do_is_refused_by_name(
 def test_dependencies_are_refused_before_anything_is_stored(submitor: Submitor):
     first = submitor.submit(argv=["true"])
 
-    with pytest.raises(ConfigError, match="does not support dependencies"):
+    with pytest.raises(ConfigError, match=r"does not support dependencies \(after_success\); drop it"):
         submitor.submit(argv=["true"], after_success=[first.job_id])
 
     first.wait(_ENOUGH)

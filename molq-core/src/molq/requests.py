@@ -80,11 +80,18 @@ def check_supported(backend: Backend, spec: JobSpec) -> None:
     )
     if used:
         raise UnsupportedFieldsError(
-            f"scheduler {backend.scheduler!r} does not support {', '.join(used)}; "
+            f"scheduler {backend.scheduler!r} does not support {', '.join(_as_asked_for(name, spec) for name in used)}; "
             f"drop {'it' if len(used) == 1 else 'them'}, or submit to a scheduler that does",
             scheduler=backend.scheduler,
             fields=used,
         )
+
+
+def _as_asked_for(field: str, spec: JobSpec) -> str:
+    """Return the name of a field as the user knows it: dependencies are mostly given by their conditions."""
+    if field != "dependencies":
+        return field
+    return f"dependencies ({', '.join(sorted({ref.condition for ref in spec.scheduling.dependencies}))})"
 
 
 def display_command(spec: JobSpec) -> str:
