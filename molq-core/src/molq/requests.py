@@ -79,8 +79,9 @@ def check_supported(backend: Backend, spec: JobSpec) -> None:
         if field.name in unsupported and getattr(part, field.name) != field.default
     )
     if used:
+        asked_for = ", ".join(_as_asked_for(name, spec) for name in used)
         raise UnsupportedFieldsError(
-            f"scheduler {backend.scheduler!r} does not support {', '.join(_as_asked_for(name, spec) for name in used)}; "
+            f"scheduler {backend.scheduler!r} does not support {asked_for}; "
             f"drop {'it' if len(used) == 1 else 'them'}, or submit to a scheduler that does",
             scheduler=backend.scheduler,
             fields=used,
