@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from molq.errors import ConfigError
+from molq.job_queries import JobQueries
 
 if TYPE_CHECKING:
     from molq.async_waiting import AsyncWaiter
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from molq.job_handle import JobHandle
     from molq.job_spec import JobExecution, JobResources, JobScheduling, JobSpec, Script, SubmitorDefaults
     from molq.policies import RetentionPolicy, RetryPolicy
-    from molq.records import DependencyPreview, JobDependency, JobElement, JobRecord, StatusTransition
+    from molq.records import JobRecord
     from molq.store import JobStore
 
 
-class Submitor:
+class Submitor(JobQueries):
     """Submits jobs to one cluster and follows them. A context manager, which closes itself at the end.
 
     Args:
@@ -64,7 +65,6 @@ class Submitor:
         from molq.events import EventBus
         from molq.job_spec import SubmitorDefaults
 
-        self.cluster_name = cluster_name
         self.scheduler = scheduler
         self._defaults = defaults or SubmitorDefaults()
         self._retry = default_retry_policy
@@ -79,7 +79,7 @@ class Submitor:
             profile_name=profile_name,
             bus=self._bus,
         )
-        self._store = self._engine.store
+        super().__init__(cluster_name, self._engine.store)
         self._waiter: AsyncWaiter | None = None
 
     @classmethod
@@ -231,89 +231,6 @@ class Submitor:
             MolqError: as ``submit``.
         """
         return self._engine.preview(self._spec(**request))
-
-    def get(self, job_id: str) -> JobRecord:
-        """Return a job's record as the store has it.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-        """
-        return self._store.job(job_id)
-
-    def get_latest(self, job_id: str) -> JobRecord:
-        """Return the record of a job's latest attempt as the store has it.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-        """
-        return self._store.latest_attempt(job_id)
-
-    def list(self, include_terminal: bool = False) -> builtins.list[JobRecord]:
-        """Return the cluster's active jobs, oldest first; with ``include_terminal`` those that are over too."""
-        return self._store.jobs(self.cluster_name, include_terminal=include_terminal)
-
-    def get_transitions(self, job_id: str) -> builtins.list[StatusTransition]:
-        """Return the steps in a job's life, oldest first.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-        """
-        self._store.job(job_id)
-        return self._store.transitions(job_id)
-
-    def get_retry_family(self, job_id: str) -> builtins.list[JobRecord]:
-        """Return all attempts of a job, the first one first.
-
-        Args:
-            job_id: any of the attempts.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-        """
-        return self._store.family(job_id)
-
-    def get_elements(self, job_id: str) -> builtins.list[JobElement]:
-        """Return the elements of an array by their index, each as the attempt that ran it last knows it.
-
-        Args:
-            job_id: any attempt of the array.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-            ConfigError: it is no array.
-        """
-        from molq.array_listing import list_elements
-
-        return list_elements(self._store, job_id)
-
-    def get_dependencies(self, job_id: str) -> builtins.list[JobDependency]:
-        """Return the edges to the jobs that a job waits for.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-        """
-        self._store.job(job_id)
-        return self._store.dependencies(job_id)
-
-    def get_dependents(self, job_id: str) -> builtins.list[JobDependency]:
-        """Return the edges from the jobs that wait for a job.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-        """
-        return self._store.dependents(self._store.job(job_id).root_job_id)
-
-    def get_dependency_preview(self, job_id: str) -> DependencyPreview:
-        """Return a job's direct neighbours in the graph of dependencies, and how it stands with each edge.
-
-        A job that is over may outlive the records of those it waited for; such an edge is left out.
-
-        Raises:
-            JobNotFoundError: there is no such job.
-        """
-        from molq.neighbours import dependency_preview
-
-        return dependency_preview(self._store, job_id)
 
     def watch(self, job_ids: Sequence[str] | None = None, timeout: float | None = None) -> builtins.list[JobRecord]:
         """Return the records of jobs when all of them are over, in the order of ``job_ids``.
