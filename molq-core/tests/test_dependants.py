@@ -45,6 +45,23 @@ def test_a_waiting_job_is_pointed_to_the_next_attempt(cluster):
     assert cluster.state(child) is JobState.QUEUED
 
 
+def test_a_waiting_job_is_released_if_the_next_attempt_was_over_before_it_could_be_pointed_there(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent)
+    end(cluster, parent, JobState.FAILED)
+    second = next_attempt(cluster, parent)
+
+    cluster.start(second)
+    cluster.end(second, 0)
+    cluster.refresh()
+
+    assert cluster.scheduler.updates == [(child.scheduler_job_id, "")]
+    (edge,) = cluster.store.dependencies(child.job_id)
+    assert edge.scheduler_dependency is None
+    cluster.another_process().keep_up()
+    assert len(cluster.scheduler.updates) == 1
+
+
 def test_a_pointer_that_could_not_be_set_is_set_later(cluster):
     parent = cluster.submit(retry=TWO)
     child = waiting_for(cluster, parent)

@@ -11,11 +11,15 @@ from molq.backend import SchedulerError
 from molq.dependencies import PENDING, SATISFIED, compile_pending, relation_of, why_held, why_stranded
 from molq.errors import BackendError
 from molq.job_spec import DependencyRef
+from molq.job_state import JobState
+from molq.loaded_backend import Backend
 from molq.polling import Poller, as_submitted
 from molq.records import JobDependency
 from molq.tracking import Family, TrackedJob
 
 _log = logging.getLogger("molq")
+
+_ENDS_WITHOUT_A_START = (JobState.CANCELLED, JobState.FAILED, JobState.LOST)
 
 
 @attrs.frozen(kw_only=True)
@@ -72,9 +76,8 @@ def _is_up_to_date(
         compiled = compile_pending([(ref, families[ref.job_id]) for ref in refs], poller.backend)
         words = dict(zip(pending, compiled.edges, strict=True))
         outdated = [e for e in pending if e.scheduler_dependency != words[e]]
-        # Some schedulers never release what waits for a job that was cancelled before it started.
-        never_started = [e for e in known if e.scheduler_dependency and _is_satisfied_unstarted(e, families)]
-        if not outdated and not never_started:
+        moot = [e for e in known if _is_moot(e, families[e.dependency_job_id], poller.backend)]
+        if not outdated and not moot:
             return True
         if poller.backend.implements("molq_update_dependencies"):
             poller.backend.update_dependencies(as_submitted(job), compiled.expression, poller.options, poller.commands)
@@ -82,10 +85,21 @@ def _is_up_to_date(
         _log.warning("job %s could not be pointed to what it waits for, which is tried again: %s", job.job_id, error)
         return False
     now_known = [attrs.evolve(e, scheduler_dependency=words[e]) for e in outdated]
-    poller.store.set_edges([*now_known, *(attrs.evolve(e, scheduler_dependency=None) for e in never_started)])
+    poller.store.set_edges([*now_known, *(attrs.evolve(e, scheduler_dependency=None) for e in moot)])
     return True
 
 
-def _is_satisfied_unstarted(edge: JobDependency, families: Mapping[str, Family]) -> bool:
-    upstream = families[edge.dependency_job_id]
-    return upstream.started_at is None and relation_of(edge.dependency_type, upstream) == SATISFIED
+def _is_moot(edge: JobDependency, upstream: Family, backend: Backend) -> bool:
+    """Tell whether an edge is satisfied by what the scheduler does not see, so that it would wait for ever.
+
+    It may know an earlier attempt only; and some never release what waits for a job that was cancelled before it
+    started.
+    """
+    if edge.scheduler_dependency is None or relation_of(edge.dependency_type, upstream) != SATISFIED:
+        return False
+    never_started = upstream.started_at is None and upstream.latest.state in _ENDS_WITHOUT_A_START
+    if never_started or upstream.latest.scheduler_job_id is None:
+        return True
+    ref = DependencyRef(edge.dependency_job_id, edge.dependency_type)
+    (words,) = compile_pending([(ref, upstream)], backend).edges
+    return words != edge.scheduler_dependency
