@@ -8,6 +8,7 @@ import pytest
 from molq.job_spec import DependencyRef
 from molq.job_state import JobState
 from molq.policies import RetryBackoff, RetryPolicy
+from molq.upkeep import Upkeep
 
 TWO = RetryPolicy(max_attempts=2, backoff=RetryBackoff("fixed", 10.0))
 
@@ -60,6 +61,29 @@ def test_a_waiting_job_is_released_if_the_next_attempt_was_over_before_it_could_
     assert edge.scheduler_dependency is None
     cluster.another_process().keep_up()
     assert len(cluster.scheduler.updates) == 1
+
+
+def test_a_refusal_to_point_a_job_elsewhere_is_taken_once_by_each_process(cluster):
+    asked = []
+
+    def refuse(job, expression):
+        asked.append(expression)
+        return False
+
+    cluster.backend = cluster.scheduler.backend(molq_update_dependencies=refuse)
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent)
+    end(cluster, parent, JobState.FAILED)
+    second = next_attempt(cluster, parent)
+    upkeep = Upkeep(poller=cluster.poller, submitter=cluster.submitter)
+
+    upkeep.run()
+    cluster.submit()
+    upkeep.run()
+
+    assert asked == [f"after_success:{second.scheduler_job_id}"]
+    (edge,) = cluster.store.dependencies(child.job_id)
+    assert edge.scheduler_dependency == f"after_success:{parent.scheduler_job_id}"
 
 
 def test_a_pointer_that_could_not_be_set_is_set_later(cluster):

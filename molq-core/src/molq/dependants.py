@@ -35,8 +35,13 @@ class LookedAfter:
     is_complete: bool
 
 
-def look_after_dependants(poller: Poller) -> LookedAfter:
-    """Judge the edges of all jobs of the cluster that wait."""
+def look_after_dependants(poller: Poller, refused: set[tuple[str, str]]) -> LookedAfter:
+    """Judge the edges of all jobs of the cluster that wait.
+
+    Args:
+        poller: asks the scheduler.
+        refused: the jobs and expressions that the scheduler has refused to this process, which is not asked again.
+    """
     store = poller.store
     by_job: dict[str, list[JobDependency]] = {}
     for edge in store.waiting_edges(poller.cluster_name, poller.scheduler):
@@ -50,7 +55,7 @@ def look_after_dependants(poller: Poller) -> LookedAfter:
     is_complete = True
     others = [job_id for job_id in by_job if job_id not in stranded]
     for job in store.tracked_jobs(others):
-        if job.scheduler_job_id is not None and not _is_up_to_date(poller, job, by_job[job.job_id], families):
+        if job.scheduler_job_id is not None and not _is_up_to_date(poller, job, by_job[job.job_id], families, refused):
             is_complete = False
     return LookedAfter(are_cancelled=bool(stranded), is_complete=is_complete)
 
@@ -63,7 +68,11 @@ def _stranded(edges: Iterable[JobDependency], families: Mapping[str, Family]) ->
 
 
 def _is_up_to_date(
-    poller: Poller, job: TrackedJob, edges: Sequence[JobDependency], families: Mapping[str, Family]
+    poller: Poller,
+    job: TrackedJob,
+    edges: Sequence[JobDependency],
+    families: Mapping[str, Family],
+    refused: set[tuple[str, str]],
 ) -> bool:
     """Have the scheduler wait for the right attempts; tell whether it could be told."""
     known = [edge for edge in edges if edge.dependency_job_id in families]
@@ -77,16 +86,25 @@ def _is_up_to_date(
         words = dict(zip(pending, compiled.edges, strict=True))
         outdated = [e for e in pending if e.scheduler_dependency != words[e]]
         moot = [e for e in known if _is_moot(e, families[e.dependency_job_id], poller.backend)]
-        if not outdated and not moot:
+        if (not outdated and not moot) or (job.job_id, compiled.expression) in refused:
             return True
-        if poller.backend.implements("molq_update_dependencies"):
-            poller.backend.update_dependencies(as_submitted(job), compiled.expression, poller.options, poller.commands)
+        if not _update(poller, job, compiled.expression):
+            refused.add((job.job_id, compiled.expression))
+            return True
     except (SchedulerError, BackendError) as error:
         _log.warning("job %s could not be pointed to what it waits for, which is tried again: %s", job.job_id, error)
         return False
     now_known = [attrs.evolve(e, scheduler_dependency=words[e]) for e in outdated]
     poller.store.set_edges([*now_known, *(attrs.evolve(e, scheduler_dependency=None) for e in moot)])
     return True
+
+
+def _update(poller: Poller, job: TrackedJob, expression: str) -> bool:
+    """Have a job wait for something else; tell whether the scheduler has accepted that."""
+    backend = poller.backend
+    if not backend.implements("molq_update_dependencies"):
+        return False
+    return backend.update_dependencies(as_submitted(job), expression, poller.options, poller.commands)
 
 
 def _is_moot(edge: JobDependency, upstream: Family, backend: Backend) -> bool:

@@ -45,6 +45,7 @@ class Upkeep:
     submitter: Submitter
     _seen: int | None = attrs.field(default=None, init=False)
     _wake_at: float = attrs.field(default=0.0, init=False)
+    _refused: set[tuple[str, str]] = attrs.field(factory=set, init=False)
     _rest_until: float = attrs.field(default=0.0, init=False)
 
     def run_now_and_then(self) -> None:
@@ -66,7 +67,7 @@ class Upkeep:
         newest = store.newest_transition()
         if newest == self._seen and now < self._wake_at <= now + _LONGEST_SLEEP:
             return
-        looked_after = look_after_dependants(self.poller)
+        looked_after = look_after_dependants(self.poller, self._refused)
         if looked_after.are_cancelled:
             self.poller.poll_quietly()
         due = store.waiting_in_molq(self.poller.cluster_name, self.poller.scheduler, now)
