@@ -6,7 +6,7 @@ import time
 
 import click
 
-from molq.cli.output import JOB_HEADER, job_row, plain, print_json, print_table
+from molq.cli.output import JOB_HEADER, job_row, latest_of, plain, print_json, print_table
 from molq.store import JobStore
 
 
@@ -17,14 +17,14 @@ from molq.store import JobStore
 @click.option("--no-refresh", is_flag=True, help="Do not ask the schedulers; show what is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(show_all: bool, cluster: str | None, limit: int, no_refresh: bool, as_json: bool) -> None:
-    """List active jobs, oldest first; with --all those that are over too."""
+    """List active jobs, oldest first; with --all those that are over too. Of several attempts the latest is shown."""
     store = JobStore()
-    records = store.jobs(cluster, include_terminal=show_all, limit=limit)
+    records = latest_of(store.jobs(cluster, include_terminal=show_all, limit=limit))
     if not no_refresh and any(not record.state.is_terminal for record in records):
         from molq.cli.jobs import refresh
 
         refresh(store, records)
-        records = store.jobs(cluster, include_terminal=show_all, limit=limit)
+        records = latest_of(store.jobs(cluster, include_terminal=show_all, limit=limit))
     if as_json:
         print_json([plain(record) for record in records])
     elif records:

@@ -57,12 +57,13 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, to_stde
 
 
 def job_row(record: JobRecord, now: float) -> tuple[str, ...]:
-    """Return a job's cells in the table of jobs."""
-    attempt = f"attempt {record.attempt}" if record.attempt > 1 else ""
-    note = "; ".join(filter(None, (attempt, record.failure_reason or record.reason)))
+    """Return a job's cells in the table of jobs, under the id that it was submitted by."""
+    told = record.failure_reason or record.reason or ""
+    is_told = record.attempt == 1 or told.startswith("attempt ")
+    note = told if is_told else "; ".join(filter(None, (f"attempt {record.attempt}", told)))
     shown = record.command_display if len(record.command_display) <= 40 else record.command_display[:39] + "…"
     return (
-        record.job_id[:SHORT_ID],
+        record.root_job_id[:SHORT_ID],
         record.job_name or "",
         record.cluster_name,
         record.scheduler_job_id or "-",
@@ -71,6 +72,11 @@ def job_row(record: JobRecord, now: float) -> tuple[str, ...]:
         shown,
         note,
     )
+
+
+def latest_of(records: Iterable[JobRecord]) -> list[JobRecord]:
+    """Return the latest attempt of each family among ``records``, which are oldest first."""
+    return list({record.root_job_id: record for record in records}.values())
 
 
 JOB_HEADER = ("ID", "NAME", "CLUSTER", "SCHEDULER ID", "STATE", "TIME", "COMMAND", "NOTE")

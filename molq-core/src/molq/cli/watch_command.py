@@ -9,7 +9,7 @@ import click
 
 from molq.cli.jobs import find_jobs, submitors
 from molq.cli.outcomes import exit_code_of, outcome_line
-from molq.cli.output import SHORT_ID, plain, print_json, visible
+from molq.cli.output import SHORT_ID, latest_of, plain, print_json, visible
 from molq.errors import MolqTimeoutError
 from molq.events import EventPayload, EventType
 from molq.quantities import Duration
@@ -30,7 +30,7 @@ def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int
     Ctrl-C leaves the jobs alone.
     """
     store = JobStore()
-    records = _families(find_jobs(store, job_ids) if job_ids else store.jobs())
+    records = latest_of(find_jobs(store, job_ids) if job_ids else store.jobs())
     limit = None if timeout is None else Duration.parse(timeout).seconds
     told: set[str] = set()
     try:
@@ -51,11 +51,6 @@ def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int
     if len(ended) == 1:
         return exit_code_of(ended[0])
     return max((min(exit_code_of(record), 1) for record in ended), default=0)
-
-
-def _families(records: list[JobRecord]) -> list[JobRecord]:
-    """Return one record for each family."""
-    return list({record.root_job_id: record for record in records}.values())
 
 
 def _wait(store: JobStore, records: list[JobRecord], limit: float | None, told: set[str] | None) -> None:
