@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from molq.backend import JobState, SchedulerError
 from molq_pbs.endings import ending_of
 from molq_pbs.job_records import JobRecord, parse_records
-from molq_pbs.reports import report_job
+from molq_pbs.reports import report_array, report_job
 
 
 def record(**attributes):
@@ -301,3 +301,22 @@ def test_the_tag_is_read_from_the_variables_or_the_arguments():
     assert by_path.tag_for(tag) == tag
     assert stranger.tag_for(tag) == ""
     assert record(job_state="R").tag_for(tag) is None
+
+
+@pytest.mark.parametrize("of_the_array", [{"substate": 92, "exit_status": 0}, {"substate": 93, "exit_status": 1}])
+def test_an_element_that_only_shows_what_its_array_shows_never_started(tmp_path, of_the_array):
+    from molq.backend import SubmittedJob
+
+    job = SubmittedJob(
+        job_id="t", scheduler_job_id="7[].s", job_dir=tmp_path, submitted_at=0.0, is_array=True, array_spec="1-2"
+    )
+    array = JobRecord("7[].s", dict(record(job_state="F", **of_the_array).attributes))
+    ran = JobRecord("7[1].s", dict(record(job_state="F", substate=92, exit_status=0, array_id="7[].s").attributes))
+    deleted = JobRecord("7[2].s", dict(record(job_state="F", comment="Subjob finished", **of_the_array).attributes))
+
+    report = report_array(job, array, [ran, deleted])
+
+    assert [(element.state, element.exit_code) for element in report.elements] == [
+        (JobState.SUCCEEDED, 0),
+        (JobState.CANCELLED, None),
+    ]

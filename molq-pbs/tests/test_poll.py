@@ -277,6 +277,26 @@ def test_an_element_of_which_only_its_end_is_known_has_no_state(fake_pbs, submit
     }
 
 
+@pytest.mark.parametrize("exit_code", [0, 7])
+def test_an_element_that_was_deleted_before_it_started_has_not_ended_as_its_array(
+    fake_pbs, submit, poll, commands, exit_code
+):
+    job = submit("tag-a", "-J", "1-3", array_spec="1-3")
+    fake_pbs.start(f"{job.scheduler_job_id}_1")
+    commands.run([fake_pbs.options.qdel_path, "1[3].vm"])
+    for index in (1, 2):
+        fake_pbs.finish(f"{job.scheduler_job_id}_{index}", exit_code)
+
+    (report,) = poll(job).reports
+
+    assert {element.index: (element.state, element.exit_code) for element in report.elements} == {
+        1: (JobState.FAILED if exit_code else JobState.SUCCEEDED, exit_code),
+        2: (JobState.FAILED if exit_code else JobState.SUCCEEDED, exit_code),
+        3: (JobState.CANCELLED, None),
+    }
+    assert report.state is (JobState.FAILED if exit_code else JobState.CANCELLED)
+
+
 def test_an_array_that_was_deleted_before_it_began(fake_pbs, submit, poll):
     job = submit("tag-a", "-J", "1-3", array_spec="1-3")
     fake_pbs.cancel(job.scheduler_job_id)

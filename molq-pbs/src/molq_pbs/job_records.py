@@ -15,7 +15,7 @@ _WANTED = frozenset(
     {
         *("job_state", "substate", "exit_status", "comment", "hold_types", "depend", "run_count", "start_count"),
         *("stime", "start_time", "obittime", "comp_time", "exec_host", "variable_list", "submit_arguments"),
-        *("submit_args", "queue"),
+        *("submit_args", "queue", "array_id"),
     }
 )
 _HEAD = re.compile(r"Job Id: ([1-9]\d{0,17}(?:\[\d{0,9}\])?(?:\.[A-Za-z0-9][A-Za-z0-9._-]*)?)", re.ASCII)

@@ -12,7 +12,7 @@ from molq_pbs.endings import Ending, ending_of
 from molq_pbs.job_records import JobRecord
 from molq_pbs.prelude import CANNOT_WRITE, PBS_LOG
 from molq_pbs.programs import read_time
-from molq_pbs.states import ARRAY_BEGUN, LETTERS
+from molq_pbs.states import ARRAY_BEGUN, FINISHED, LETTERS
 
 _INDEX = re.compile(r"\d+\[(\d{1,9})\]", re.ASCII)
 
@@ -55,7 +55,7 @@ def _elements(job: SubmittedJob, records: Iterable[JobRecord]) -> tuple[ElementR
         match = _INDEX.match(record.job_id)
         if match is None or (asked is not None and int(match[1]) not in asked):
             continue
-        index, ending = int(match[1]), ending_of(record)
+        index, ending = int(match[1]), _ending_of_element(record)
         found[index] = ElementReport(
             index=index,
             native_state=record.text("job_state"),
@@ -65,6 +65,17 @@ def _elements(job: SubmittedJob, records: Iterable[JobRecord]) -> tuple[ElementR
             cause=ending.cause,
         )
     return tuple(found[index] for index in sorted(found))
+
+
+def _ending_of_element(record: JobRecord) -> Ending:
+    """Return how an element stands.
+
+    One that has no run of its own is shown with the substate and the exit status of its array. If that is over, the
+    element was deleted before it started.
+    """
+    if record.text("job_state") == FINISHED and "array_id" not in record.attributes:
+        return Ending(state=JobState.CANCELLED, cause="cancelled")
+    return ending_of(record)
 
 
 def _whole_by_itself(record: JobRecord) -> Ending:

@@ -63,7 +63,8 @@ def _rows(cluster: Record, job: Record, index: int | None) -> Iterator[tuple[str
     yield "etime", submitted
     yield "run_count", str(run["run_count"]) if has_run else None
     yield "Stageout_status", "1" if run["state"] == "F" and run["status"] is not None else None
-    yield "Exit_status", None if run["status"] is None else str(run["status"])
+    status = job["status"] if _is_shown_as_its_array(job, index) else run["status"]
+    yield "Exit_status", None if status is None else str(status)
     yield "Submit_arguments", _escaped(job["submit_arguments"]) if index is None else None
     yield from _array_rows(cluster, job, index)
     yield "history_timestamp", str(run["ended"] or job["submitted"]) if run["state"] == "F" else None
@@ -88,12 +89,15 @@ def shown_state(job: Record, index: int | None = None) -> str:
 
 def shown_substate(job: Record, index: int | None = None) -> int:
     """Return the substate; one that was deleted before it ran shows that of its array."""
-    if index is None:
+    if index is None or _is_shown_as_its_array(job, index):
         return int(job["substate"])
-    run = job["elements"][str(index)]
-    if shown_state(job, index) == "X" and run["run_count"] == 0:
-        return int(job["substate"])
-    return int(run["substate"])
+    return int(job["elements"][str(index)]["substate"])
+
+
+def _is_shown_as_its_array(job: Record, index: int | None) -> bool:
+    """Tell whether an element was deleted before it ran: the server then has nothing of its own to show of it."""
+    run = job if index is None else job["elements"][str(index)]
+    return index is not None and run["state"] == "F" and run["run_count"] == 0
 
 
 def hold_types(job: Record) -> str:
