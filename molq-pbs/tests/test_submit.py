@@ -99,6 +99,15 @@ def test_what_pbs_itself_writes_is_kept_in_the_jobs_folder_or_not_at_all(fake_pb
     assert os.listdir(fake_pbs.home) == []
 
 
+def test_an_element_that_was_not_asked_for_leaves_nothing_behind(fake_pbs, submitor, tmp_path):
+    with Submitor("lab", "pbs", scheduler_options=fake_pbs.options, jobs_dir=tmp_path / "it's odd") as one:
+        job = one.submit(command="true", scheduling=JobScheduling(array_spec="5"))
+        for index in (5, 6):
+            fake_pbs.run(job.scheduler_job_id.replace("[]", f"[{index}]"))
+
+    assert os.listdir(fake_pbs.home) == []
+
+
 def test_nothing_answers_the_next_submission_in_place_of_qsub(fake_pbs, submitor):
     submitor.submit(command="true")
 

@@ -42,11 +42,13 @@ def _lines(request: PBSRequest) -> Iterator[str]:
     yield f"unset {TAG_VARIABLE}"
     spec = request.scheduling.array_spec
     element = ""
+    if spec is not None and request.options.is_torque:
+        yield f"{_INDEX}=$PBS_ARRAYID"
+        yield f"export {_INDEX}"
+    if not can_take_pbs_log(request.job_dir):
+        yield from _remove_kept_output(is_array=spec is not None)
     if spec is not None:
-        if request.options.is_torque:
-            yield f"{_INDEX}=$PBS_ARRAYID"
-            yield f"export {_INDEX}"
-        else:
+        if not request.options.is_torque:
             yield from _leave_out(cover(expand_indices(spec)))
         element = f'".${_INDEX}"'
     yield f"molq_pbs={shlex.quote(str(request.job_dir))}"
@@ -54,8 +56,6 @@ def _lines(request: PBSRequest) -> Iterator[str]:
     # Where qsub was called is no place that the user has chosen.
     yield f"PBS_O_WORKDIR={shlex.quote(str(request.cwd))}"
     yield "export PBS_O_WORKDIR"
-    if not can_take_pbs_log(request.job_dir):
-        yield from _remove_kept_output(is_array=spec is not None)
     yield from _redirect(request, element)
 
 
