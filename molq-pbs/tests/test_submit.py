@@ -99,6 +99,16 @@ def test_what_pbs_itself_writes_is_kept_in_the_jobs_folder_or_not_at_all(fake_pb
     assert os.listdir(fake_pbs.home) == []
 
 
+@pytest.mark.parametrize("many", [2, 1000])
+def test_a_job_waits_for_all_that_it_was_told_to_however_much_that_is(fake_pbs, submitor, many):
+    upstream = submitor.submit(command="true")
+    expression = ":".join(["afterok", *[upstream.scheduler_job_id] * many])
+
+    submitor.submit(command="true", scheduling=JobScheduling(dependency=expression))
+
+    assert len(fake_pbs.jobs()[1]["asked_depend"]) == many
+
+
 def test_an_element_that_was_not_asked_for_leaves_nothing_behind(fake_pbs, submitor, tmp_path):
     with Submitor("lab", "pbs", scheduler_options=fake_pbs.options, jobs_dir=tmp_path / "it's odd") as one:
         job = one.submit(command="true", scheduling=JobScheduling(array_spec="5"))

@@ -14,6 +14,7 @@ from molq_pbs.resource_lists import resource_options
 
 _LONGEST_NAME = 230  # OpenPBS 23.06 took 230 characters and refused 236
 _LONGEST_TORQUE_NAME = 15
+_LONGEST_VALUE = 2000  # qsub of older releases reads a line only up to its 4095th character
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.+-]+", re.ASCII)
 _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:@[A-Za-z0-9_.:-]+)?", re.ASCII)
 _RESERVATION = re.compile(r"[A-Za-z]\d{1,18}(?:\.[A-Za-z0-9_.-]+)?", re.ASCII)
@@ -50,13 +51,30 @@ def _options(request: PBSRequest) -> Iterator[str]:
         yield f"-p {_priority(scheduling.priority)}"
     if scheduling.array_spec is not None:
         yield _array(scheduling.array_spec, options)
-    if request.dependency is not None:
-        wanted = "types and ids such as 'afterok:12.server:13.server,afterany:14.server'"
-        yield f"-W depend={_fitting(_DEPENDENCY, request.dependency, 'dependency', wanted)}"
+    depend = dependency_attribute(request)
+    if depend is not None and fits_a_directive(depend):
+        yield f"-W {depend}"
     if scheduling.email is not None:
         address = _fitting(_ADDRESS, scheduling.email, "e-mail address", "an address such as 'me@example.org'")
         yield f'-M "{address}"' if "'" in address else f"-M {address}"
         yield "-m ae"
+
+
+def dependency_attribute(request: PBSRequest) -> str | None:
+    """Return what the job waits for as ``-W`` takes it; None if that is nothing.
+
+    Raises:
+        SubmitRejected: it is no expression of PBS.
+    """
+    if request.dependency is None:
+        return None
+    wanted = "types and ids such as 'afterok:12.server:13.server,afterany:14.server'"
+    return f"depend={_fitting(_DEPENDENCY, request.dependency, 'dependency', wanted)}"
+
+
+def fits_a_directive(value: str) -> bool:
+    """Tell whether every qsub reads the whole of a value in a script; on its command line it may be longer."""
+    return len(value) <= _LONGEST_VALUE
 
 
 def _spool(request: PBSRequest, *, is_array: bool) -> Iterator[str]:

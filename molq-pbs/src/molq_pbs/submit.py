@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from molq.backend import CommandFailedError, Commands, SubmitReceipt, SubmitRejected
+from molq_pbs.directives import dependency_attribute, fits_a_directive
 from molq_pbs.options import PBSSchedulerOptions
 from molq_pbs.prelude import PBSRequest
 from molq_pbs.programs import ask, tag_argument
@@ -30,6 +31,9 @@ def submit_job(script: Path, request: PBSRequest, commands: Commands) -> SubmitR
     if not options.is_torque:
         # Else a process stays behind that holds the lock of this submission, and answers the next ones.
         argv.append("-f")
+    depend = dependency_attribute(request)
+    if depend is not None and not fits_a_directive(depend):
+        argv += ["-W", depend]
     return read_submit_reply(commands.submit([*argv, str(script)], timeout=2 * options.timeout))
 
 
