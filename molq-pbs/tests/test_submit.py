@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molq import JobScheduling, JobState, SubmitError, Submitor
+from molq import Duration, JobResources, JobScheduling, JobState, SubmitError, Submitor
 from molq_pbs import PBSSchedulerOptions
 from molq_pbs.submit_environment import render_environment
 from molq_pbs.testing import FakePBS
@@ -107,6 +107,20 @@ def test_a_job_waits_for_all_that_it_was_told_to_however_much_that_is(fake_pbs, 
     submitor.submit(command="true", scheduling=JobScheduling(dependency=expression))
 
     assert len(fake_pbs.jobs()[1]["asked_depend"]) == many
+
+
+def test_the_users_flags_leave_alone_what_they_do_not_name(fake_pbs, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLQ_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    options = attrs.evolve(fake_pbs.options, extra_qsub_flags=("-Wgroup_list=chem", "-lplace=excl"))
+    with Submitor("lab", "pbs", scheduler_options=options) as one:
+        upstream = one.submit(command="true")
+        resources = JobResources(cpu_count=2, time_limit=Duration.minutes(1))
+        one.submit(command="true", resources=resources, after_success=[upstream.job_id])
+
+    job = fake_pbs.jobs()[1]
+    assert job["asked_depend"] == [["afterok", "1"]]
+    assert job["resources"].items() >= {"select": "1:ncpus=2", "place": "excl", "walltime": "00:01:00"}.items()
 
 
 def test_an_element_that_was_not_asked_for_leaves_nothing_behind(fake_pbs, submitor, tmp_path):

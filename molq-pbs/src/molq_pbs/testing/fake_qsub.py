@@ -66,7 +66,10 @@ def _read(argv: list[str], options: Options, cluster: Record) -> Record:
         directives["N"] = os.path.basename(operands[0])
     options_on_line = set(options)
     for letter, value in directives.items():
-        if letter not in options_on_line:
+        if letter in "lW":
+            # What is set last wins, and each resource and attribute is set for itself.
+            options[letter] = [*value, *options.get(letter, [])]
+        elif letter not in options_on_line:
             options[letter] = value
     check(cluster, options)
     return _record(argv, options, cluster, script)
