@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 from molq_pbs import PBSSchedulerOptions
 
@@ -19,17 +21,23 @@ def why_not() -> str | None:
         return f"a real PBS needs {', '.join(missing)}"
     if os.getuid() == 0:
         return "PBS's daemons do not see the processes of root, so that these tests are for an ordinary user"
+    if "history" in subprocess.run(["qstat", "-x"], check=False, capture_output=True, text=True).stderr:
+        return "this PBS keeps no history of jobs, so that nothing can be seen of how they ended"
     return None
 
 
 class RealPBS:
-    """The PBS whose programs are in PATH. The test's folder must be seen by its nodes."""
+    """The PBS whose programs are in PATH.
+
+    Args:
+        folder: the test's own, which the nodes must see.
+    """
 
     options = PBSSchedulerOptions(dialect="openpbs")
     patience = 120.0
 
-    def __init__(self) -> None:
-        self._before = set(self._select())
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def run(self, job_id: str) -> None:
         """Wait until a job is over."""
@@ -40,14 +48,14 @@ class RealPBS:
         self._wait(job_id, lambda state: state in ("R", "E", "F", ""))
 
     def cancel_all(self) -> None:
-        """End what tests have left behind, one by one."""
-        for job_id in set(self._select()) - self._before:
-            subprocess.run(["qdel", job_id], check=False, capture_output=True)
-
-    def _select(self) -> list[str]:
-        user = os.environ.get("USER", "")
-        done = subprocess.run(["qselect", "-u", user], check=False, capture_output=True, text=True)
-        return done.stdout.split()
+        """End what the test has left behind, one by one, and nothing else of this user's."""
+        user = pwd.getpwuid(os.getuid()).pw_name
+        for job_id in subprocess.run(
+            ["qselect", "-u", user], check=False, capture_output=True, text=True
+        ).stdout.split():
+            shown = subprocess.run(["qstat", "-f", "-w", job_id], check=False, capture_output=True, text=True).stdout
+            if f"{self._folder}/" in shown:
+                subprocess.run(["qdel", job_id], check=False, capture_output=True)
 
     def _wait(self, job_id: str, is_so: object) -> None:
         until = time.monotonic() + self.patience

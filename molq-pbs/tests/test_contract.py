@@ -65,12 +65,12 @@ class TestOnRealPBS(BackendContract):
     cancels_one_by_one = True
 
     @pytest.fixture
-    def cluster(self):
+    def cluster(self, tmp_path):
         if os.environ.get("MOLQ_LIVE") != "pbs":
             pytest.skip("set MOLQ_LIVE=pbs to run this on the PBS of this machine")
         reason = why_not()
         if reason:
             pytest.skip(reason)
-        pbs = RealPBS()
+        pbs = RealPBS(tmp_path)
         yield pbs
         pbs.cancel_all()
