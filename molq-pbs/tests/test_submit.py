@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molq import Duration, JobResources, JobScheduling, JobState, SubmitError, Submitor
-from molq_pbs import PBSSchedulerOptions
+from molq.commands import SystemCommands
+from molq_pbs import PBSSchedulerOptions, hooks
 from molq_pbs.submit_environment import render_environment
 from molq_pbs.testing import FakePBS
 
@@ -186,6 +187,15 @@ def test_the_options_of_a_fake_keep_what_was_set(tmp_path):
     fake = FakePBS(tmp_path, PBSSchedulerOptions(account_flag="project", gpu_type_resource="gpu_model"))
 
     assert (fake.options.account_flag, fake.options.gpu_type_resource) == ("project", "gpu_model")
+
+
+def test_programs_see_which_server_to_ask_and_nothing_of_an_outer_job():
+    site = {"PBS_CONF_FILE": "/etc/pbs.conf", "PBS_PRIMARY": "one", "PBS_SECONDARY": "two", "PBS_AUTH_METHOD": "munge"}
+    outer = {"PBS_JOBID": "7.s", "PBS_O_WORKDIR": "/w", "PBS_DPREFIX": "#no", "PBS_NODEFILE": "/n", "PBS_SHELL": "/x"}
+
+    seen = SystemCommands(hooks.molq_describe_backend(), {**site, **outer}).environment
+
+    assert dict(seen) == site
 
 
 NAMES = st.text("ABCabc_019", min_size=1, max_size=8).map(lambda text: f"V{text}")

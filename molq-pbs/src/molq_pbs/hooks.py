@@ -23,6 +23,20 @@ from molq_pbs.options import PBSSchedulerOptions
 from molq_pbs.prelude import PBSRequest
 from molq_pbs.programs import TAG_VARIABLE
 
+# Where the configuration is, which server to talk to, and how. Source: pbs_loadconf.c of OpenPBS, and Torque.
+_SITE_VARIABLES = (
+    "PBS_CONF_FILE",
+    "PBS_DEFAULT",
+    "PBS_SERVER",
+    "PBS_SERVER_HOST_NAME",
+    "PBS_PRIMARY",
+    "PBS_SECONDARY",
+    "PBS_BATCH_SERVICE_PORT",
+    "PBS_AUTH_METHOD",
+    "PBS_ENCRYPT_METHOD",
+    "PBS_EXEC",
+)
+
 
 @hookimpl
 def molq_describe_backend() -> BackendDescription:
@@ -35,8 +49,7 @@ def molq_describe_backend() -> BackendDescription:
         array_index_variable="PBS_ARRAY_INDEX",
         # What an outer job sees of itself, and what changes what the programs do.
         dropped_variables=("PBS_*", "MOLQ_JOB_ID", "MOLQ_CLAIMED", TAG_VARIABLE),
-        # Where the configuration is, and which server to talk to.
-        kept_variables=("PBS_CONF_FILE", "PBS_SERVER", "PBS_DEFAULT", "PBS_EXEC", "PBS_BATCH_SERVICE_PORT"),
+        kept_variables=_SITE_VARIABLES,
         # An array is judged by its element that ends last, a job is deleted that waits for what can't happen, and one
         # that waits for the end of a job which is deleted before it starts waits for ever.
         judges_arrays=False,
