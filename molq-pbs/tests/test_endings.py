@@ -320,3 +320,18 @@ def test_an_element_that_only_shows_what_its_array_shows_never_started(tmp_path,
         (JobState.SUCCEEDED, 0),
         (JobState.CANCELLED, None),
     ]
+
+
+def test_an_array_that_has_begun_runs_even_if_nothing_is_known_of_its_elements(tmp_path):
+    from molq.backend import SubmittedJob
+
+    job = SubmittedJob(
+        job_id="t", scheduler_job_id="7[].s", job_dir=tmp_path, submitted_at=0.0, is_array=True, array_spec="1-2"
+    )
+    array = JobRecord("7[].s", dict(record(job_state="B", substate=70).attributes))
+    elements = [JobRecord(f"7[{index}].s", dict(record(job_state="X", substate=70).attributes)) for index in (1, 2)]
+
+    report = report_array(job, array, elements)
+
+    assert (report.state, report.native_state) == (JobState.RUNNING, "B")
+    assert [element.state for element in report.elements] == [None, None]

@@ -277,6 +277,19 @@ def test_an_element_of_which_only_its_end_is_known_has_no_state(fake_pbs, submit
     }
 
 
+def test_without_history_nothing_is_said_of_how_an_element_ended(fake_pbs, submit, poll):
+    job = submit("tag-a", "-J", "1-3", array_spec="1-3")
+    fake_pbs.start(f"{job.scheduler_job_id}_3")
+    for index, code in ((1, 0), (2, 7)):
+        fake_pbs.finish(f"{job.scheduler_job_id}_{index}", code)
+    fake_pbs.accounting_off()
+
+    (report,) = poll(job).reports
+
+    assert report.state is JobState.RUNNING
+    assert {element.index: element.state for element in report.elements} == {1: None, 2: None, 3: JobState.RUNNING}
+
+
 @pytest.mark.parametrize("exit_code", [0, 7])
 def test_an_element_that_was_deleted_before_it_started_has_not_ended_as_its_array(
     fake_pbs, submit, poll, commands, exit_code

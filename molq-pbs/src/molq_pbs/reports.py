@@ -33,10 +33,12 @@ def report_array(job: SubmittedJob, record: JobRecord | None, elements: Sequence
         return None if record is None else _report(job, record, _whole_by_itself(record))
     whole = roll_up(listed)
     shown = record if record is not None else elements[0]
-    reason = whole.reason
-    if whole.state is JobState.QUEUED:
+    state, reason = whole.state, whole.reason
+    if state is JobState.QUEUED:
         reason = ending_of(shown).reason
-    ending = Ending(state=whole.state, exit_code=whole.exit_code, signal=whole.signal, cause=whole.cause, reason=reason)
+    if state is None and shown.text("job_state") == ARRAY_BEGUN:
+        state = JobState.RUNNING
+    ending = Ending(state=state, exit_code=whole.exit_code, signal=whole.signal, cause=whole.cause, reason=reason)
     report = _report(job, shown, ending)
     return attrs.evolve(
         report,

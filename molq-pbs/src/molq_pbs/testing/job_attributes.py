@@ -21,7 +21,8 @@ def attributes(cluster: Record, job: Record, index: int | None = None) -> Iterat
 
 def _rows(cluster: Record, job: Record, index: int | None) -> Iterator[tuple[str, str | None]]:
     """Yield the attributes in OpenPBS's order; None for one that this job does not have."""
-    run = job if index is None else job["elements"][str(index)]
+    shows_array = _is_shown_as_its_array(cluster, job, index)
+    run = job if index is None or shows_array else job["elements"][str(index)]
     has_run = run["run_count"] > 0 and job_is_no_array(job, index)
     is_placed = has_run and run["state"] not in _KEPT_IN_QUEUE
     options, host, submitted = job["options"], cluster["host"], show_time(job["submitted"])
@@ -57,16 +58,16 @@ def _rows(cluster: Record, job: Record, index: int | None) -> Iterator[tuple[str
     yield "obittime", _shown(run["ended"])
     yield "session_id", "31278" if is_placed else None
     yield "jobdir", "/home" if is_placed else None
-    yield "substate", str(shown_substate(job, index))
+    yield "substate", str(run["substate"])
     yield "Variable_List", ",".join(job["variables"])
-    yield "comment", run["comment"] or (job["comment"] if not has_run else None)
+    comment = run["comment"] or (job["comment"] if not has_run else None)
+    yield "comment", "Subjob finished" if shows_array else comment
     yield "etime", submitted
     yield "run_count", str(run["run_count"]) if has_run else None
     yield "Stageout_status", "1" if run["state"] == "F" and run["status"] is not None else None
-    status = job["status"] if _is_shown_as_its_array(job, index) else run["status"]
-    yield "Exit_status", None if status is None else str(status)
-    yield "Submit_arguments", _escaped(job["submit_arguments"]) if index is None else None
-    yield from _array_rows(cluster, job, index)
+    yield "Exit_status", None if run["status"] is None else str(run["status"])
+    yield "Submit_arguments", _escaped(job["submit_arguments"]) if index is None or shows_array else None
+    yield from () if shows_array else _array_rows(cluster, job, index)
     yield "history_timestamp", str(run["ended"] or job["submitted"]) if run["state"] == "F" else None
     yield "project", options.get("P", "_pbs_project_default")
     yield "Submit_Host", "localhost"
@@ -87,17 +88,10 @@ def shown_state(job: Record, index: int | None = None) -> str:
     return "H" if state == "Q" and job["state"] == "H" else state
 
 
-def shown_substate(job: Record, index: int | None = None) -> int:
-    """Return the substate; one that was deleted before it ran shows that of its array."""
-    if index is None or _is_shown_as_its_array(job, index):
-        return int(job["substate"])
-    return int(job["elements"][str(index)]["substate"])
-
-
-def _is_shown_as_its_array(job: Record, index: int | None) -> bool:
-    """Tell whether an element was deleted before it ran: the server then has nothing of its own to show of it."""
+def _is_shown_as_its_array(cluster: Record, job: Record, index: int | None) -> bool:
+    """Tell whether the server has nothing of its own to show of an element: it never ran, or there is no history."""
     run = job if index is None else job["elements"][str(index)]
-    return index is not None and run["state"] == "F" and run["run_count"] == 0
+    return index is not None and run["state"] == "F" and (run["run_count"] == 0 or not cluster["history"])
 
 
 def hold_types(job: Record) -> str:
