@@ -87,6 +87,14 @@ def test_what_is_not_known_to_mean_no_may_have_been_heard(words):
         read_submit_reply(reply(1, "", f"{words}\n"))
 
 
+def test_a_hook_of_the_site_refuses_in_words_of_its_own():
+    with pytest.raises(SubmitRejected, match="name a project with -P, please"):
+        read_submit_reply(reply(32, "", "qsub: name a project with -P, please\n"))
+
+    with pytest.raises(SubmitUnconfirmed):
+        read_submit_reply(reply(32, "", "the wrapper broke\n"))
+
+
 @pytest.mark.parametrize(
     ("words", "kind"),
     [

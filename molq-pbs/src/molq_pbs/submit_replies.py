@@ -63,6 +63,10 @@ _NO_CONNECTION = re.compile(r"^qsub: cannot connect to server \S* ?\(errno=(\d+)
 _NOT_NOW = "15010"
 """How qsub numbers a connection that the server's machine has refused; the other numbers mean wrong settings."""
 
+_REFUSED_BY_HOOK = 32
+"""How qsub ends when a hook of the site has refused the job, which it does in words of its own before the server takes
+anything. Source: pbs_error.h and req_quejob.c of OpenPBS; read and not seen."""
+
 
 def read_submit_reply(reply: CommandReply) -> SubmitReceipt:
     """Return the receipt in the reply of qsub.
@@ -85,6 +89,8 @@ def read_submit_reply(reply: CommandReply) -> SubmitReceipt:
         if connection or _DEFERRALS.search(reply.stderr):
             raise SubmitDeferred(said)
         if _REFUSALS.search(reply.stderr) or _TORQUE_REFUSALS.search(reply.stderr):
+            raise SubmitRejected(said)
+        if reply.exit_code == _REFUSED_BY_HOOK and reply.stderr.startswith("qsub: "):
             raise SubmitRejected(said)
     code = "an unknown exit code" if reply.exit_code is None else f"exit code {reply.exit_code}"
     raise SubmitUnconfirmed(f"qsub ended with {code}: {said}")
