@@ -37,6 +37,17 @@ def test_a_job_starts_from_the_environment_of_its_submission(fake_pbs, submitor,
     assert (tmp_path / "own").read_text() == f"none workq {tmp_path}\n"
 
 
+def test_what_pbs_gives_to_a_job_wins_over_the_environment_of_its_submission(fake_pbs, submitor, monkeypatch, tmp_path):
+    # As in a job of one CPU and one GPU that submits another; the fake gives a number of threads, but no GPU.
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-of'mine")
+    job = submitor.submit(command='echo "$OMP_NUM_THREADS $CUDA_VISIBLE_DEVICES" >seen')
+
+    fake_pbs.run(job.scheduler_job_id)
+
+    assert (tmp_path / "seen").read_text() == "1 GPU-of'mine\n"
+
+
 def test_the_files_of_a_job_get_the_permissions_that_the_user_is_used_to(fake_pbs, submitor, tmp_path):
     before = os.umask(0o027)
     try:

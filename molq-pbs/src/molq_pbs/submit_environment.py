@@ -24,6 +24,13 @@ _LEFT_BEHIND = frozenset(
         *("IFS", "OPTIND", "UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "BASH_ENV", "ENV"),
     }
 )
+# What PBS, or a hook of the site, gives to a job according to its request. Where neither does, the user's own is right.
+_GIVEN_BY_PBS = frozenset(
+    {
+        *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"),
+        *("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"),
+    }
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _UMASK = re.compile(r"^Umask:\s*([0-7]{3,4})$", re.MULTILINE)
 
@@ -32,11 +39,15 @@ def render_environment(variables: Mapping[str, str], umask: str | None) -> str:
     """Return shell code that sets ``umask`` and exports ``variables``, but for those that a job has of its own."""
     lines = [f"umask {umask}"] if umask else []
     lines += [
-        f"export {name}={shlex.quote(value)}"
+        f"{_unless_given(name)}export {name}={shlex.quote(value)}"
         for name, value in variables.items()
         if _NAME.fullmatch(name) and name not in _LEFT_BEHIND and not name.startswith("PBS_")
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _unless_given(name: str) -> str:
+    return f'[ -n "${{{name}+set}}" ] || ' if name in _GIVEN_BY_PBS else ""
 
 
 def write_environment(job_dir: Path, variables: Mapping[str, str]) -> None:
