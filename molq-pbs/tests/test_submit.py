@@ -232,6 +232,6 @@ def _is_text(variables):
     return True
 
 
-@pytest.mark.parametrize("name", ["BASH_FUNC_f%%", "PBS_JOBID", "IFS", "TMPDIR", "PWD", "1x", "a b"])
+@pytest.mark.parametrize("name", ["BASH_FUNC_f%%", "BASH_VERSINFO", "PBS_JOBID", "IFS", "TMPDIR", "PWD", "1x", "a b"])
 def test_what_a_job_has_of_its_own_is_not_handed_on(name):
     assert render_environment({name: "x"}, None) == ""

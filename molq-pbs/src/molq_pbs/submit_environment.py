@@ -21,7 +21,7 @@ _LEFT_BEHIND = frozenset(
     {
         *("HOME", "USER", "LOGNAME", "SHELL", "MAIL", "HOSTNAME", "TMPDIR", "NCPUS"),
         *("PWD", "OLDPWD", "SHLVL", "_", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "DBUS_SESSION_BUS_ADDRESS"),
-        *("IFS", "OPTIND", "UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "BASH_ENV", "ENV"),
+        *("IFS", "OPTIND", "UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO", "BASH_ENV", "ENV"),
     }
 )
 # What PBS, or a hook of the site, gives to a job according to its request. Where neither does, the user's own is right.
