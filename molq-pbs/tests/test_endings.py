@@ -157,6 +157,10 @@ def test_torques_completed_jobs(status, expected):
         ({"job_state": "H", "hold_types": "o"}, "operator"),
         ({"job_state": "W"}, "its time"),
         ({"job_state": "M"}, "another server"),
+        (
+            {"job_state": "H", "hold_types": "s", "comment": "job held, too many failed attempts to run"},
+            "is held by PBS: job held, too many failed attempts to run",
+        ),
         ({"job_state": "Q", "comment": "Can Never Run: no such node"}, "cancel it"),
         ({"job_state": "Q", "comment": "Not Running: busy"}, "Not Running: busy"),
     ],

@@ -81,6 +81,8 @@ def _why_waiting(record: JobRecord) -> str | None:
         holds = record.text("hold_types")
         if "s" in holds and record.text("depend"):
             return f"waits for {record.text('depend')}"
+        if "s" in holds and record.text("comment"):
+            return f"{_HOLDS['s']}: {record.text('comment')}"  # as after too many starts that failed
         return next((sentence for letter, sentence in _HOLDS.items() if letter in holds), "is held")
     if record.text("job_state") == "W":
         return "waits for its time, or for files to be staged in"
