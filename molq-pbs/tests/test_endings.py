@@ -158,6 +158,14 @@ def test_torques_completed_jobs(status, expected):
         ({"job_state": "W"}, "its time"),
         ({"job_state": "M"}, "another server"),
         (
+            {"job_state": "H", "hold_types": "s", "depend": "afterok:1.s@s,beforeany:3.s@s:4.s@s"},
+            "waits for afterok:1.s@s",
+        ),
+        (
+            {"job_state": "H", "hold_types": "s", "depend": "beforeok:9.s@s", "comment": "job held, too many failed"},
+            "is held by PBS: job held, too many failed",
+        ),
+        (
             {"job_state": "H", "hold_types": "s", "comment": "job held, too many failed attempts to run"},
             "is held by PBS: job held, too many failed attempts to run",
         ),
@@ -166,7 +174,10 @@ def test_torques_completed_jobs(status, expected):
     ],
 )
 def test_why_a_job_waits_is_told(attributes, words):
-    assert words in ending_of(record(**attributes)).reason
+    reason = ending_of(record(**attributes)).reason
+
+    assert words in reason
+    assert "before" not in reason, "those that wait for the job are no reason for it to wait"
 
 
 def test_times_and_restarts(tmp_path):

@@ -69,18 +69,15 @@ def ending_of(record: JobRecord) -> Ending:
     return Ending(state=state)
 
 
-def waits_for_others(record: JobRecord) -> bool:
-    """Tell whether a job waits for other jobs."""
-    return record.text("job_state") == "H" and bool(record.text("depend"))
-
-
 def _why_waiting(record: JobRecord) -> str | None:
     if record.text("job_state") == MOVED:
         return "was moved to another server"
     if record.text("job_state") == "H":
         holds = record.text("hold_types")
-        if "s" in holds and record.text("depend"):
-            return f"waits for {record.text('depend')}"
+        # What begins with "before" names those that wait for this job.
+        awaited = [part for part in record.text("depend").split(",") if part and not part.startswith("before")]
+        if "s" in holds and awaited:
+            return f"waits for {','.join(awaited)}"
         if "s" in holds and record.text("comment"):
             return f"{_HOLDS['s']}: {record.text('comment')}"  # as after too many starts that failed
         return next((sentence for letter, sentence in _HOLDS.items() if letter in holds), "is held")
