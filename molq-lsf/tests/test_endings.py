@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from molq.backend import JobState
@@ -80,7 +81,7 @@ def test_endings(word, facts, expected):
 
 
 def test_a_success_of_a_job_that_started_and_left_no_exit_file_is_none_on_openlava():
-    facts = {"doubts_success": True, "has_started": True, "now": NOW}
+    facts = {"doubts_success": True, "has_folder": True, "has_started": True, "now": NOW}
 
     assert lacks_history("DONE", Facts(**facts))
     assert ending_of("DONE", Facts(**facts)) is None
@@ -90,13 +91,24 @@ def test_a_success_of_a_job_that_started_and_left_no_exit_file_is_none_on_openla
     assert "though LSF says DONE" in late.reason
 
 
+def test_a_success_of_a_job_that_never_started_is_none_on_openlava():
+    ended = history(outcome="DONE", ended_at=NOW - 200)
+    facts = {"doubts_success": True, "has_folder": True, "now": NOW, "history": ended}
+
+    never = ending_of("DONE", Facts(**facts))
+    killed = ending_of("DONE", Facts(**{**facts, "history": attrs.evolve(ended, killed_by="me")}))
+
+    assert (never.state, never.cause, never.exit_code) == (JobState.FAILED, "launch", None)
+    assert (killed.state, killed.cause, killed.exit_code) == (JobState.CANCELLED, "cancelled", None)
+
+
 @pytest.mark.parametrize(
     "facts",
     [
         {"doubts_success": True},
-        {"has_started": True},
-        {"doubts_success": True, "has_started": True, "exit_file": ExitFile(code=0, was_signalled=False)},
-        {"doubts_success": True, "has_started": True, "exit_file": ExitFile(code=3, was_signalled=False)},
+        {"has_folder": True, "has_started": True},
+        {"doubts_success": True, "has_folder": True, "exit_file": ExitFile(code=0, was_signalled=False)},
+        {"doubts_success": True, "has_folder": True, "exit_file": ExitFile(code=3, was_signalled=False)},
     ],
 )
 def test_a_success_is_believed_where_nothing_speaks_against_it(facts):

@@ -35,7 +35,9 @@ def submit(tmp_path, commands):
         folder.mkdir()
         spec = f"[{array}]" if array else ""
         named = [f"molq-{tag}.x{spec}"] if fake.dialect == "openlava" else [f"x{spec}", "-Jd", f"molq:{tag}"]
-        reply = commands.run([fake.options.bsub_path, "-J", *named, *words], stdin="#!/bin/sh\ntrue\n")
+        reply = commands.run(
+            [fake.options.bsub_path, "-J", *named, *words], stdin=f"#!/bin/sh\nexec /bin/sh {folder}/script\n"
+        )
         job_id = reply.stdout.partition("<")[2].partition(">")[0]
         return SubmittedJob(
             job_id=tag,
@@ -72,13 +74,13 @@ def test_active_jobs_need_one_command(lsf, commands, submit):
 
 def test_jobs_that_are_forgotten_need_one_more(lsf, commands, submit):
     jobs = [submit(lsf, f"tag-{n}") for n in range(4)]
-    for number, job in enumerate(jobs[1:]):
+    for number, job in enumerate(jobs[1:], start=1):
         lsf.finish(job.scheduler_job_id, number)
         lsf.forget(job.scheduler_job_id)
 
     answer = poll(lsf, commands, *jobs)
 
-    assert [r.exit_code for r in answer.reports] == [None, 0, 1, 2]
+    assert [r.exit_code for r in answer.reports] == [None, 1, 2, 3]
     assert names(lsf) == ["bjobs", "bhist"]
 
 
@@ -106,7 +108,6 @@ def test_a_job_whose_exit_file_says_success_is_not_looked_up_in_the_history(lsf,
     job = submit(lsf, "tag-1")
     lsf.finish(job.scheduler_job_id)
     lsf.forget(job.scheduler_job_id)
-    (job.job_dir / "exit").write_text("0\n")
 
     answer = poll(lsf, commands, job)
 
@@ -188,6 +189,31 @@ def test_a_success_is_not_claimed_for_a_script_that_never_came_to_its_end(fake_l
 
     assert (early.reports, early.unanswered) == ((), {job.scheduler_job_id})
     assert (late.state, late.cause) == (JobState.FAILED, "signal")
+
+
+def test_a_success_is_not_claimed_for_a_script_that_never_started(fake_lsf, commands, submit):
+    job = submit(fake_lsf, "tag-1")
+    fake_lsf.kill_outer_shell(job.scheduler_job_id)
+
+    early = poll(fake_lsf, commands, job)
+    late = report(fake_lsf, commands, job, after=200)
+    fake_lsf.forget(job.scheduler_job_id)
+    forgotten = report(fake_lsf, commands, job, after=200)
+
+    assert (early.reports, early.unanswered) == ((), {job.scheduler_job_id})
+    assert (late.state, late.cause) == (forgotten.state, forgotten.cause) == (JobState.FAILED, "launch")
+
+
+def test_a_job_whose_shell_died_by_the_cancel_was_cancelled_though_openlava_calls_it_done(fake_lsf, commands, submit):
+    job = submit(fake_lsf, "tag-1")
+    fake_lsf.start(job.scheduler_job_id)
+    fake_lsf.cancel_at_launch(job.scheduler_job_id)
+
+    early = poll(fake_lsf, commands, job)
+    late = report(fake_lsf, commands, job, after=200)
+
+    assert (early.reports, early.unanswered) == ((), {job.scheduler_job_id})
+    assert (late.state, late.cause) == (JobState.CANCELLED, "cancelled")
 
 
 def test_ibms_lsf_tells_such_a_death_itself(fake_spectrum, commands, submit):
@@ -290,6 +316,7 @@ def test_elements_that_lsf_lists_no_more_are_looked_up_when_the_others_are_over(
     job = submit(lsf, "tag-a", "1-3")
     lsf.finish(f"{job.scheduler_job_id}_1", 4)
     lsf.forget(f"{job.scheduler_job_id}_1")
+    (job.job_dir / "exit.1").unlink()
     for index in (2, 3):
         lsf.finish(f"{job.scheduler_job_id}_{index}")
 

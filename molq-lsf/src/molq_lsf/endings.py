@@ -41,6 +41,7 @@ class Facts:
         history: what bhist knows.
         queue_limit: the seconds that its queue lets it run.
         exit_file: how its command ended by its own file.
+        has_folder: whether its folder is seen, in which its script tells how it went.
         has_started: whether its script has started by its own file.
         doubts_success: whether this LSF says DONE of jobs that a signal ended, as OpenLava does.
         now: seconds since the epoch.
@@ -52,6 +53,7 @@ class Facts:
     history: JobHistory | None = None
     queue_limit: float | None = None
     exit_file: ExitFile | None = None
+    has_folder: bool = False
     has_started: bool = False
     doubts_success: bool = False
     now: float = 0.0
@@ -70,7 +72,7 @@ def ending_of(word: str, facts: Facts) -> Ending | None:
 def lacks_history(word: str, facts: Facts) -> bool:
     """Tell whether bhist should be asked how a job ended."""
     if word == "DONE":
-        return facts.doubts_success and facts.has_started and facts.exit_file is None
+        return facts.doubts_success and facts.has_folder and facts.exit_file is None
     return word == "EXIT" and facts.exit_code is None and facts.term not in TERMINATIONS
 
 
@@ -82,14 +84,22 @@ def is_at_run_limit(history: JobHistory) -> bool:
 def _done(facts: Facts) -> Ending | None:
     if not lacks_history("DONE", facts):
         return Ending(state=JobState.SUCCEEDED, exit_code=0)
-    ended_at = facts.history.ended_at if facts.history is not None else None
-    if ended_at is None or facts.now - ended_at < _SETTLING:
+    history = facts.history
+    if history is None or history.ended_at is None or facts.now - history.ended_at < _SETTLING:
         return None
+    if history.killed_by is not None:
+        return _cancelled(history.killed_by)
+    if not facts.has_started:
+        return Ending(state=JobState.FAILED, cause="launch", reason="its script never started, though LSF says DONE")
     return Ending(
         state=JobState.FAILED,
         cause="signal",
         reason="its script started and never came to its end, so a signal must have ended it, though LSF says DONE",
     )
+
+
+def _cancelled(by: str, exit_code: int | None = None) -> Ending:
+    return Ending(state=JobState.CANCELLED, exit_code=exit_code, cause="cancelled", reason=f"was cancelled by {by}")
 
 
 def _exited(facts: Facts) -> Ending:
@@ -103,12 +113,7 @@ def _exited(facts: Facts) -> Ending:
             state=termination.state, exit_code=code or None, cause=termination.cause, reason=termination.sentence
         )
     if history.killed_by is not None:
-        return Ending(
-            state=JobState.CANCELLED,
-            exit_code=code or None,
-            cause="cancelled",
-            reason=f"was cancelled by {history.killed_by}",
-        )
+        return _cancelled(history.killed_by, code or None)
     if _was_at_its_limit(history, facts):
         return Ending(state=JobState.TIMED_OUT, exit_code=code or None, cause="timeout")
     if history.has_memory_limit and number == _INTERRUPT and not _ended_by_itself(facts):

@@ -31,6 +31,11 @@ def read_exit(job_dir: Path, element: int | None = None) -> ExitFile | None:
     return ExitFile(int(match[1]), match[2] == _AFTER_SIGNAL) if match else None
 
 
+def has_folder(job_dir: Path) -> bool:
+    """Tell whether a job's folder is there, so that what its script wrote there would be seen."""
+    return job_dir.is_dir()
+
+
 def has_started(job_dir: Path, element: int | None = None) -> bool:
     """Tell whether the script has started, by the file that it wrote then."""
     return (job_dir / _named("start", element)).exists()

@@ -54,11 +54,14 @@ class View:
 def listed(row: JobRow, job: SubmittedJob, now: float, *, doubts_success: bool) -> View:
     """Return a view of what bjobs lists."""
     is_over = row.state in ("DONE", "EXIT")
+    # A stranger's files are elsewhere.
+    doubts_success = doubts_success and row.tag in (None, job.job_id)
     facts = Facts(
         exit_code=row.exit_code,
         term=row.term,
         reason=row.reason,
         exit_file=job_files.read_exit(job.job_dir, row.element) if is_over else None,
+        has_folder=is_over and doubts_success and job_files.has_folder(job.job_dir),
         has_started=is_over and doubts_success and job_files.has_started(job.job_dir, row.element),
         doubts_success=doubts_success,
         now=now,
@@ -79,15 +82,17 @@ def remembered(
     history: JobHistory, job: SubmittedJob, limits: Mapping[str, float], now: float, *, doubts_success: bool
 ) -> View:
     """Return a view of the end that only bhist knows."""
+    tag = history.tag(job)
     facts = Facts(
         history=history,
         queue_limit=limits.get(history.queue or ""),
         exit_file=job_files.read_exit(job.job_dir, history.index),
+        has_folder=job_files.has_folder(job.job_dir),
         has_started=job_files.has_started(job.job_dir, history.index),
-        doubts_success=doubts_success,
+        doubts_success=doubts_success and tag in (None, job.job_id),
         now=now,
     )
-    return View(word=history.outcome or "", index=history.index, tag=history.tag(job), facts=facts)
+    return View(word=history.outcome or "", index=history.index, tag=tag, facts=facts)
 
 
 def ours_among(past: tuple[JobHistory, ...], job: SubmittedJob) -> tuple[JobHistory, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ from molq_lsf.testing.cluster_file import (
 )
 from molq_lsf.testing.dependency_conditions import HELD, judge_all
 from molq_lsf.testing.fake_control import kill
-from molq_lsf.testing.job_runner import run_job
+from molq_lsf.testing.job_runner import leave_files, run_job
 from molq_lsf.testing.programs import PROGRAMS
 
 _RUNNER = """\
@@ -90,7 +91,10 @@ class FakeLSF:
             judge_all(cluster)
 
     def finish(self, job_id: str, exit_code: int = 0) -> None:
-        """Let a running job end with an exit code."""
+        """Let the script of a running job come to its end, and leave its files."""
+        with self._file.opened() as cluster:
+            for job in _chosen(cluster, job_id):
+                leave_files(job, exit_code)
         self._end(job_id, code=exit_code)
 
     def signal(self, job_id: str, number: int) -> None:
@@ -128,6 +132,13 @@ class FakeLSF:
             for job in _chosen(cluster, job_id):
                 kill(job, user, cluster["dialect"], term="TERM_ADMIN")
             judge_all(cluster)
+
+    def cancel_at_launch(self, job_id: str) -> None:
+        """Let somebody cancel a job while the shell that LSF has just started does not yet mask signals."""
+        with self._file.opened() as cluster:
+            for job in _chosen(cluster, job_id):
+                happen(job, f"Signal <KILL> requested by user or administrator <{cluster['user']}>;")
+        self._end_killed(job_id, signal.SIGINT)
 
     def brequeue(self, job_id: str) -> None:
         """Put a running job back into the queue. LSF shows no count of that."""

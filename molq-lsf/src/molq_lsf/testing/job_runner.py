@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
-from molq_lsf.testing.cluster_file import Record, native_id
+from molq_lsf.testing.cluster_file import HOST, Record, native_id
 
 # So a script from standard input is wrapped: its last signal is an exit code to the shell around it.
 _WRAPPED = """\
@@ -49,6 +50,17 @@ def run_job(job: Record, folder: Path) -> int:
     )
     _deliver(job, cwd, done)
     return done.returncode
+
+
+def leave_files(job: Record, code: int) -> None:
+    """Write into the folder of molq's script what it would have written by its end, if the job runs one."""
+    match = re.search(r"^exec /bin/sh (.+)$", job["script"], re.MULTILINE)
+    folder = Path(shlex.split(match[1])[0]).parent if match else None
+    if folder is None or not folder.is_dir():
+        return
+    element = "" if job["index"] is None else f".{job['index']}"
+    (folder / f"start{element}").write_text(f"{job['id']} {job['pid']} {HOST} 0\n")
+    (folder / f"exit{element}").write_text(f"{code}\n")
 
 
 def _deliver(job: Record, cwd: str, done: subprocess.CompletedProcess[bytes]) -> None:
