@@ -67,13 +67,27 @@ def names(fake):
 
 def test_active_jobs_need_one_command(lsf, commands, submit):
     jobs = [submit(lsf, f"tag-{n}") for n in range(3)]
+    for job in jobs:
+        lsf.start(job.scheduler_job_id)
 
     assert len(poll(lsf, commands, *jobs).reports) == 3
     assert names(lsf) == ["bjobs"]
 
 
+def test_reasons_that_the_table_does_not_tell_need_one_more(fake_lsf, commands, submit):
+    jobs = [submit(fake_lsf, f"tag-{n}") for n in range(3)]
+    fake_lsf.start(jobs[0].scheduler_job_id)
+
+    answer = poll(fake_lsf, commands, *jobs)
+
+    assert [bool(one.reason) for one in answer.reports] == [False, True, True]
+    assert names(fake_lsf) == ["bjobs", "bjobs", "bjobs"]  # the first asks for the version
+    assert fake_lsf.commands_run[-1][1:] == ("-a", "-w", "-p", jobs[1].scheduler_job_id, jobs[2].scheduler_job_id)
+
+
 def test_jobs_that_are_forgotten_need_one_more(lsf, commands, submit):
     jobs = [submit(lsf, f"tag-{n}") for n in range(4)]
+    lsf.start(jobs[0].scheduler_job_id)
     for number, job in enumerate(jobs[1:], start=1):
         lsf.finish(job.scheduler_job_id, number)
         lsf.forget(job.scheduler_job_id)
@@ -283,6 +297,20 @@ def test_a_release_without_json_is_polled_by_its_table(fake_spectrum, commands, 
     one = report(fake_spectrum, commands, job)
 
     assert (one.state, one.exit_code, one.tag) == (JobState.FAILED, 3, None)
+
+
+def test_jobs_that_are_left_out_where_reasons_are_told_are_no_less_there(fake_lsf, commands, submit):
+    jobs = [submit(fake_lsf, f"tag-{n}") for n in range(3)]
+    fake_lsf.start(jobs[0].scheduler_job_id)
+    fake_lsf.start(jobs[1].scheduler_job_id)
+    fake_lsf.finish(jobs[1].scheduler_job_id, 3)
+    fake_lsf.take_pending_for_a_filter()
+
+    answer = poll(fake_lsf, commands, *jobs)
+
+    assert [one.state for one in answer.reports] == [JobState.RUNNING, JobState.FAILED, JobState.QUEUED]
+    assert answer.reports[2].reason
+    assert not answer.unanswered
 
 
 def test_an_array_whose_elements_differ(lsf, commands, submit):

@@ -12,6 +12,7 @@ from molq_lsf.dialects import find_dialect
 from molq_lsf.endings import is_at_run_limit
 from molq_lsf.history import JobHistory, Source, ask_history
 from molq_lsf.options import LSFSchedulerOptions
+from molq_lsf.pending_reasons import with_reasons
 from molq_lsf.programs import is_job_id
 from molq_lsf.queue_limits import ask_run_limits
 from molq_lsf.queue_listing import ask_queue
@@ -32,7 +33,7 @@ def poll_jobs(
         return PollAnswer(reports=(), unanswered=strange)
     dialect = find_dialect(options.bjobs_path, options, commands)
     doubts_success = dialect == "openlava"
-    listing = ask_queue(known, dialect, options, commands)
+    listing = with_reasons(ask_queue(known, dialect, options, commands), options, commands)
     views = {
         job_id: [listed(row, known[job_id], now, doubts_success=doubts_success) for row in rows]
         for job_id, rows in listing.rows.items()

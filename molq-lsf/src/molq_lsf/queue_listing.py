@@ -105,8 +105,7 @@ def _ask(job_ids: Collection[str], dialect: Dialect, options: LSFSchedulerOption
         reply = commands.run(argv, timeout=options.command_timeout.seconds)
         if not knows_not_the_options(reply):
             return _listing(argv, reply, _words(reply), job_ids, _delimited(reply.stdout))
-    # With -p the reasons why jobs wait stand below them.
-    argv = [program, "-a", "-w", "-p", *job_ids]
+    argv = [program, "-a", "-w", *job_ids]
     reply = commands.run(argv, timeout=options.command_timeout.seconds)
     rows = parse_wide(reply.stdout, has_tags=dialect == "openlava")
     return _listing(argv, reply, _words(reply), job_ids, rows)
@@ -153,7 +152,9 @@ def _words(reply: CommandReply) -> str:
 
 
 def parse_wide(text: str, *, has_tags: bool) -> tuple[JobRow, ...] | None:
-    """Return the rows of ``bjobs -w``, with the reasons below them; None if it has no header and so is no list.
+    """Return the rows of ``bjobs -w``; None if it has no header and so is no list.
+
+    With ``-p`` the reasons why jobs wait stand below them.
 
     Args:
         text: what bjobs wrote.

@@ -39,6 +39,7 @@ NEW_CLUSTER: Record = {
     "denies_cancel": False,
     "is_busy": False,
     "is_old": False,  # a Platform LSF without -json and -o
+    "filters_pending": False,  # whether bjobs -p shows nothing but waiting jobs
     "answers": {},  # program -> what it says instead of its own answer
     "banner": "",
 }

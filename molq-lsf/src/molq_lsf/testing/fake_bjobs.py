@@ -58,6 +58,9 @@ def bjobs(argv: list[str], cluster: Record) -> int:
         [job for job in jobs if any(matches(job, job_id) for job_id in ids)] if ids else _chosen(jobs, options, cluster)
     )
     missing = _missing(ids, jobs)
+    if cluster["filters_pending"] and "p" in options:
+        found = [job for job in found if job["state"] in WAITING]
+        missing = _missing(ids, found)
     found.sort(key=lambda job: (job["state"] in OVER, job["id"], job["index"] or 0))
     if cluster["is_busy"]:
         (sys.stdout if cluster["dialect"] == "spectrum" else sys.stderr).write(_WAIT)

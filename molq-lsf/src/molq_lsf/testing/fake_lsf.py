@@ -249,6 +249,10 @@ class FakeLSF:
         """Let bjobs say that one should wait, before it answers."""
         self._set(is_busy=True)
 
+    def take_pending_for_a_filter(self) -> None:
+        """Let bjobs -p show waiting jobs only, whatever stands beside it."""
+        self._set(filters_pending=True)
+
     def accounting_off(self) -> None:
         """Lose the history."""
         self._set(history="off")
