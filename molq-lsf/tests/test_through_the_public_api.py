@@ -206,6 +206,16 @@ def test_a_chain_waits_in_lsf_and_is_judged_by_molq(lsf, submitor):
     assert third.scheduler_job_id == "3"
 
 
+def test_a_job_may_wait_for_more_than_fits_into_a_line_of_a_script(lsf, submitor):
+    first = submitor.submit(command="true")
+    condition = " && ".join([f"done({first.scheduler_job_id})"] * 500)
+
+    last = submitor.submit(command="true", scheduling=JobScheduling(dependency=condition))
+
+    waiting = next(job for job in lsf.jobs() if str(job["id"]) == last.scheduler_job_id)
+    assert waiting["dependency"] == condition
+
+
 def test_whoever_waits_for_an_array_is_held_back_until_molq_knows_its_end(lsf, submitor):
     array = submitor.submit(command="test $LSB_JOBINDEX -ne 2", scheduling=JobScheduling(array_spec="1-2"))
     cleaner = submitor.submit(command="true", after_failure=[array.job_id])

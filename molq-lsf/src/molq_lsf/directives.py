@@ -66,9 +66,15 @@ def submitted_text(script: str, path: str) -> str:
 
     bsub takes each line that begins with ``#BSUB`` for a directive, wherever it stands, OpenLava's stops at a line
     ``_USER_SCRIPT_`` and cuts long lines in pieces. So the rest of the script, which holds the user's command, stays
-    out of its sight.
+    out of its sight, and so does the one directive that may be long, for which there is ``dependency_arguments``.
     """
-    return f"{header_of(script)}exec /bin/sh {shlex.quote(path)}\n"
+    header = "".join(line for line in header_of(script).splitlines(keepends=True) if not line.startswith("#BSUB -w "))
+    return f"{header}exec /bin/sh {shlex.quote(path)}\n"
+
+
+def dependency_arguments(request: LSFRequest) -> list[str]:
+    """Return the arguments of bsub that say what the job waits for."""
+    return [] if request.dependency is None else ["-w", request.dependency]
 
 
 def needs_spectrum(request: LSFRequest) -> str | None:

@@ -14,7 +14,7 @@ from molq.backend import (
     SubmitRejected,
 )
 from molq_lsf.dialects import Dialect, find_dialect
-from molq_lsf.directives import LSFRequest, needs_spectrum, refuse_on_openlava, submitted_text
+from molq_lsf.directives import LSFRequest, dependency_arguments, needs_spectrum, refuse_on_openlava, submitted_text
 from molq_lsf.submit_replies import read_submit_reply
 from molq_lsf.tags import tag_arguments
 
@@ -34,7 +34,8 @@ def submit_job(script: Path, request: LSFRequest, commands: Commands) -> SubmitR
         text = submitted_text(script.read_bytes().decode(errors="surrogateescape"), str(script))
     except OSError as error:
         raise SubmitRejected(f"cannot read the script {str(script)!r}: {error.strerror}") from error
-    argv = [options.bsub_path, *tag_arguments(request, dialect), *options.extra_bsub_flags]
+    argv = [options.bsub_path, *tag_arguments(request, dialect), *dependency_arguments(request)]
+    argv += options.extra_bsub_flags
     return read_submit_reply(commands.submit(argv, stdin=text, timeout=2.0 * options.command_timeout.seconds))
 
 

@@ -43,6 +43,7 @@ _PENDING_RESOURCES = frozenset(
     {"mem", "swp", "tmp", "ut", "pg", "io", "ls", "it", "r1m", "r15m", "r15s", "ngpus_excl_p"}
 )
 _LONGEST_NAME = 511
+_LONGEST_LINE = 5118
 
 
 class RefusalError(Exception):
@@ -108,17 +109,24 @@ def parse(words: list[str], options: Record, dialect: str) -> str:
 def embedded_words(script: str) -> list[str]:
     """Return the words in all lines that begin with ``#BSUB``, wherever they stand; quotes know no escapes."""
     found: list[str] = []
-    for line in script.split("\n"):
+    for line in (piece for whole in script.split("\n") for piece in _pieces(whole)):
         match = re.match(r"\s*#\s*BSUB\s*(-.*)", line)
         if match is None:
             continue
         quotes = [mark for mark in match[1] if mark in "\"'"]
         mark = quotes[0] if quotes else '"'
         for word in re.findall(rf"{mark}([^{mark}]*){mark}\S*|(\S+)", match[1]):
+            if word[1].startswith(mark):
+                break  # the quotes are not closed
             if (word[0] or word[1]).startswith("#"):
                 break
             found.append(" ".join(word[0].split()) if word[0] else word[1])
     return found
+
+
+def _pieces(line: str) -> list[str]:
+    """Return the parts in which a long line is read; each is taken for a line."""
+    return [line[start : start + _LONGEST_LINE] for start in range(0, len(line), _LONGEST_LINE)]
 
 
 def _command_of(script: str) -> str:
