@@ -11,15 +11,14 @@ from molq_lsf import LSFSchedulerOptions
 
 # The contract calls its jobs so; all else is somebody's work.
 _CONTRACTS_OWN = re.compile(r"^(\d+) .*[ .]contract(?:\[\d+\])? +[A-Z][a-z]{2} ", re.MULTILINE)
+QUEUE = os.environ.get("MOLQ_LIVE_QUEUE")
 IS_WANTED = os.environ.get("MOLQ_LIVE") == "lsf"
 
 
 class RealLSF:
     """The LSF whose programs are in PATH; jobs go to its default queue, or to that of ``MOLQ_LIVE_QUEUE``."""
 
-    options = LSFSchedulerOptions(
-        extra_bsub_flags=("-q", os.environ["MOLQ_LIVE_QUEUE"]) if os.environ.get("MOLQ_LIVE_QUEUE") else ()
-    )
+    options = LSFSchedulerOptions(extra_bsub_flags=("-q", QUEUE) if QUEUE else ())
     patience = 120.0
 
     def run(self, job_id: str) -> None:

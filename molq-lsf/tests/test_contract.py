@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lsf_tests_real_lsf import IS_WANTED, RealLSF
+from lsf_tests_real_lsf import IS_WANTED, QUEUE, RealLSF
 
-from molq.backend import JobState
+from molq.backend import JobScheduling, JobState
 from molq.testing.contract import BackendContract
 
 HOSTILE_VARIABLES = {
@@ -63,6 +63,8 @@ if IS_WANTED:
     class TestOnRealLSF(BackendContract):
         scheduler = "lsf"
         hostile_variables = HOSTILE_VARIABLES
+        # A queue that is set wins over the one that is asked for.
+        refused = JobScheduling(dependency="done(") if QUEUE else BackendContract.refused
 
         @pytest.fixture
         def cluster(self):
