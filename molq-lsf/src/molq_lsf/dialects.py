@@ -7,11 +7,12 @@ from typing import Literal
 
 from molq.backend import Commands, SchedulerError
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import words_of
+from molq_lsf.programs import could_not_ask, failure, words_of
 
 Dialect = Literal["spectrum", "openlava"]
 
-_SPECTRUM = re.compile(r"\bLSF\b")
+# "IBM Spectrum LSF Standard 10.1.0.9", "Platform LSF HPC 7"; but not what OpenLava says of "an LSF library call".
+_SPECTRUM = re.compile(r"\bLSF (?:\w+ ){0,6}\d")
 
 
 def find_dialect(program: str, options: LSFSchedulerOptions, commands: Commands) -> Dialect:
@@ -22,8 +23,11 @@ def find_dialect(program: str, options: LSFSchedulerOptions, commands: Commands)
     """
     if options.dialect != "auto":
         return options.dialect
-    reply = commands.run([program, "-V"], timeout=options.command_timeout.seconds)
+    argv = [program, "-V"]
+    reply = commands.run(argv, timeout=options.command_timeout.seconds)
     dialect = dialect_in(reply.stderr + reply.stdout)
+    if dialect is None and could_not_ask(reply):
+        raise failure(argv, reply)
     if dialect is None:
         raise SchedulerError(
             f"{program!r} -V tells neither OpenLava nor IBM's LSF ({words_of(reply)}); "
