@@ -104,6 +104,7 @@ def test_a_submission_whose_reply_is_lost_is_adopted_and_not_repeated(lsf, submi
 
 def test_a_submission_that_a_daemon_hears_later_is_adopted(lsf, tmp_path, monkeypatch):
     monkeypatch.setenv("MOLQ_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MOLQ_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     options = attrs.evolve(lsf.options, command_timeout=Duration(1))
     with Submitor("lab", "lsf", scheduler_options=options) as submitor:
@@ -141,6 +142,33 @@ def test_what_openlava_lacks_is_refused_before_it_is_misunderstood(fake_lsf, tmp
         submitor.submit(command="true", **request_)
 
     assert "bsub" not in [words[0] for words in fake_lsf.commands_run if "-V" not in words]
+
+
+@pytest.mark.parametrize("flags", [("-app", "fluent"), ("-env", "none"), ("-x", "fluent")])
+def test_flags_that_openlava_takes_for_something_else_are_refused(fake_lsf, tmp_path, monkeypatch, flags):
+    monkeypatch.setenv("MOLQ_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    options = attrs.evolve(fake_lsf.options, extra_bsub_flags=flags)
+
+    with (
+        Submitor("lab", "lsf", scheduler_options=options) as one,
+        pytest.raises(SubmitError, match="OpenLava"),
+    ):
+        one.submit(command="true")
+
+    assert fake_lsf.jobs() == ()
+
+
+def test_flags_that_openlava_has_reach_it(fake_lsf, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLQ_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    options = attrs.evolve(fake_lsf.options, extra_bsub_flags=("-P", "some-project", "-r", "-n2", "-q", "short"))
+
+    with Submitor("lab", "lsf", scheduler_options=options) as one:
+        one.submit(command="true")
+
+    (job,) = fake_lsf.jobs()
+    assert (job["project"], job["slots"], job["queue"]) == ("some-project", 2, "short")
 
 
 def test_quality_of_service_is_refused_by_name(submitor):

@@ -61,7 +61,7 @@ class LSFSchedulerOptions(SchedulerOptions):
         bmod_path: the program that changes waiting jobs. Default ``"bmod"``.
         bqueues_path: the program that shows queues and their limits. Default ``"bqueues"``.
         extra_bsub_flags: arguments for every submission, each word on its own: ``("-app", "fluent")``. They win over
-            what molq itself asks for.
+            what molq itself asks for. Those that OpenLava would take for something else are refused there.
         dialect: ``"spectrum"`` (IBM Spectrum LSF, Platform LSF), ``"openlava"``, or ``"auto"`` (the default), which
             asks the programs for their version.
         memory_unit: the unit of limits at the site, its ``LSF_UNIT_FOR_LIMITS``. Default ``"KB"``, as LSF's.

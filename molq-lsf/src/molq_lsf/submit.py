@@ -15,6 +15,7 @@ from molq.backend import (
 )
 from molq_lsf.dialects import Dialect, find_dialect
 from molq_lsf.directives import LSFRequest, dependency_arguments, needs_spectrum, refuse_on_openlava, submitted_text
+from molq_lsf.openlava_options import first_misread
 from molq_lsf.submit_replies import read_submit_reply
 from molq_lsf.tags import tag_arguments
 
@@ -27,9 +28,8 @@ def submit_job(script: Path, request: LSFRequest, commands: Commands) -> SubmitR
     """
     options = request.options
     dialect = _dialect(request, commands)
-    field = needs_spectrum(request) if dialect == "openlava" else None
-    if field is not None:
-        raise refuse_on_openlava(field)
+    if dialect == "openlava":
+        _refuse_what_openlava_lacks(request)
     try:
         text = submitted_text(script.read_bytes().decode(errors="surrogateescape"), str(script))
     except OSError as error:
@@ -37,6 +37,17 @@ def submit_job(script: Path, request: LSFRequest, commands: Commands) -> SubmitR
     argv = [options.bsub_path, *tag_arguments(request, dialect), *dependency_arguments(request)]
     argv += options.extra_bsub_flags
     return read_submit_reply(commands.submit(argv, stdin=text, timeout=2.0 * options.command_timeout.seconds))
+
+
+def _refuse_what_openlava_lacks(request: LSFRequest) -> None:
+    field, word = needs_spectrum(request), first_misread(request.options.extra_bsub_flags)
+    if field is not None:
+        raise refuse_on_openlava(field)
+    if word is not None:
+        raise SubmitRejected(
+            f"OpenLava's bsub would not take {word!r} of extra_bsub_flags for the option that is meant; "
+            "drop it, and give each option and each value as a word of its own"
+        )
 
 
 def _dialect(request: LSFRequest, commands: Commands) -> Dialect:
