@@ -512,6 +512,23 @@ def test_a_stranger_of_whom_only_the_history_knows_is_not_taken_for_the_job(fake
     assert report(fake_lsf, commands, job).tag == ""
 
 
+def test_how_a_stranger_ended_under_the_same_id_is_not_how_the_job_ended(fake_lsf, commands, submit):
+    stranger = submit(fake_lsf, "tag-1")
+    fake_lsf.finish(stranger.scheduler_job_id, 3)
+    told = commands.run([fake_lsf.options.bhist_path, "-l", stranger.scheduler_job_id]).stdout
+    fake_lsf.forget(stranger.scheduler_job_id)
+    fake_lsf.number_from(int(stranger.scheduler_job_id))
+    job = submit(fake_lsf, "tag-2")
+    fake_lsf.signal(job.scheduler_job_id, 9)
+    fake_lsf.say("bhist", told)
+
+    early = poll(fake_lsf, commands, job)
+    late = report(fake_lsf, commands, job, after=300)
+
+    assert (early.reports, early.unanswered) == ((), {job.scheduler_job_id})
+    assert (late.tag, late.state, late.exit_code) == ("tag-2", JobState.FAILED, None)
+
+
 def test_of_two_jobs_under_one_id_in_the_history_ours_counts(lsf, commands, submit):
     job = submit(lsf, "tag-1")
     lsf.finish(job.scheduler_job_id, 3)

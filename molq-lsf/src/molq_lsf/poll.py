@@ -90,8 +90,10 @@ def _answer(
     past = knowledge.past.get(job_id, ())
     if job_id in knowledge.unknown or not (views or is_forgotten):
         return _LATER
-    seen = [with_history(view, past, knowledge.limits) for view in views or ()]
-    if any(may_come(view, job, past, knowledge.now) for view in seen):
+    # Of a job that is listed as ours, the end of a stranger under the same id tells nothing.
+    mine = [one for one in past if one.tag(job) in (None, job.job_id)]
+    seen = [with_history(view, mine, knowledge.limits) for view in views or ()]
+    if any(may_come(view, job, mine, knowledge.now) for view in seen):
         return _LATER
     if is_forgotten and any(is_behind(one, knowledge.now) for one in past):
         return _LATER
