@@ -564,6 +564,34 @@ def test_a_job_of_which_bkill_says_nothing_is_not_cancelled(lsf, commands, submi
     assert [(one.scheduler_job_id, one.accepted) for one in receipts] == [("12", False), ("13", True)]
 
 
+def test_an_array_of_which_an_element_goes_on_is_not_cancelled(fake_lsf, commands, submit):
+    job = submit(fake_lsf, "tag-a", "1-3")
+    fake_lsf.say(
+        "bkill",
+        f"Job <{job.scheduler_job_id}[1]> is being terminated\n",
+        f"Job <{job.scheduler_job_id}[2]>: Job has already finished\nJob <{job.scheduler_job_id}[3]>: Bad day\n",
+        255,
+    )
+
+    (receipt,) = hooks.molq_cancel_jobs((job,), fake_lsf.options, commands)
+
+    assert (receipt.accepted, receipt.reason) == (False, "Bad day")
+
+
+def test_an_array_whose_last_elements_end_meanwhile_is_cancelled(fake_lsf, commands, submit):
+    job = submit(fake_lsf, "tag-a", "1-2")
+    fake_lsf.say(
+        "bkill",
+        f"Job <{job.scheduler_job_id}[1]> is being terminated\n",
+        f"Job <{job.scheduler_job_id}[2]>: Job has already finished\n",
+        255,
+    )
+
+    (receipt,) = hooks.molq_cancel_jobs((job,), fake_lsf.options, commands)
+
+    assert receipt.accepted
+
+
 def test_a_bkill_that_could_not_ask_is_an_error(lsf, commands, submit):
     job = submit(lsf, "tag-1")
     lsf.say("bkill", "", "Failed in an LSF library call: Connection reset by peer\n", 255)

@@ -218,6 +218,17 @@ def test_a_cancelled_job_is_cancelled_by_evidence(lsf, submitor):
     assert (record.state, record.cause) == (JobState.CANCELLED, "cancelled")
 
 
+def test_a_cancelled_array_is_cancelled_with_all_its_elements(lsf, submitor):
+    job = submitor.submit(command="true", scheduling=JobScheduling(array_spec="1-4"))
+    lsf.start(f"{job.scheduler_job_id}_1")
+    lsf.finish(f"{job.scheduler_job_id}_2", 0)
+
+    submitor.cancel(job.job_id)
+
+    record = submitor.get(job.job_id)
+    assert (record.state, record.cause) == (JobState.CANCELLED, "cancelled")
+
+
 def test_a_chain_waits_in_lsf_and_is_judged_by_molq(lsf, submitor):
     first = submitor.submit(command="true")
     second = submitor.submit(command="true", after_success=[first.job_id])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from molq.backend import CancelReceipt, Commands, SchedulerError, SubmittedJob, format_indices
+from molq.backend import CancelReceipt, Commands, SchedulerError, SubmittedJob, expand_indices, format_indices
 from molq_lsf.dialects import find_dialect
 from molq_lsf.options import LSFSchedulerOptions
 from molq_lsf.programs import chunks, could_not_ask, failure, is_job_id
@@ -17,6 +17,7 @@ _ACCEPTED = re.compile(r"^Job <([1-9]\d*)(?:\[(\d+)\])?> is being (?:terminated|
 _REFUSED = re.compile(r"^Job <([1-9]\d*)(?:\[(\d+)\])?>: (.+?)\s*$", re.MULTILINE)
 # It says so when a host is out of reach or elements are just ending; the request is taken all the same.
 _UNDER_WAY = "Operation is in progress"
+_FINISHED = "Job has already finished"
 _SILENCE = "bkill said nothing of it"
 _UNKNOWN = "LSF does not know the job (any more)"
 _FRESH = 60.0
@@ -38,10 +39,14 @@ def cancel_jobs(
         return ()
     listing = _ask(jobs, options, commands)
     refusals = {job.scheduler_job_id: _why_not(job, listing) for job in jobs}
-    wanted = [job_id for job_id, refusal in refusals.items() if refusal is None]
-    for part in chunks(wanted):
+    names = {
+        _with_elements(job_id, listing.rows.get(job_id, ())): job_id
+        for job_id, refusal in refusals.items()
+        if refusal is None
+    }
+    for part in chunks(names):
         said = _bkill(part, options, commands)
-        refusals.update({job_id: said.get(job_id, _SILENCE) for job_id in part})
+        refusals.update({names[name]: _answer_on(names[name], said) for name in part})
     return tuple(
         CancelReceipt(scheduler_job_id=job_id, accepted=reason is None, reason=reason)
         for job_id, reason in refusals.items()
@@ -77,6 +82,25 @@ def cancel_elements(
     )
 
 
+def _with_elements(job_id: str, rows: Collection[JobRow]) -> str:
+    """Return a job's name for bkill, with the elements of an array that are not over.
+
+    OpenLava logs a request that names no elements for the array only. Its history then shows of no element that
+    somebody asked for its end.
+    """
+    active = [row.element for row in rows if row.element is not None and not _is_over(row)]
+    return f"{job_id}[{format_indices(active)}]" if active else job_id
+
+
+def _answer_on(job_id: str, said: Mapping[str, str | None]) -> str | None:
+    """Return why a job, or some of its elements that were named, will not end; None if all will that are not over."""
+    answers = [answer for name, answer in said.items() if name.partition("[")[0] == job_id]
+    refusals = [answer for answer in answers if answer not in (None, _FINISHED)]
+    if refusals or None in answers:
+        return refusals[0] if refusals else None
+    return _FINISHED if answers else _SILENCE
+
+
 def _check_ids(jobs: tuple[SubmittedJob, ...]) -> None:
     bad = [job.scheduler_job_id for job in jobs if not is_job_id(job.scheduler_job_id)]
     if bad:
@@ -104,24 +128,35 @@ def _why_not_these(job: SubmittedJob, rows: Collection[JobRow]) -> str | None:
         return _UNKNOWN
     if any(row.tag not in (None, job.job_id) for row in rows):
         return "the id belongs to another job by now"
-    states = [STATES.get(row.state) for row in rows]
-    if all(state is not None and state.is_terminal for state in states):
+    if all(map(_is_over, rows)):
         return f"the job is already over ({min(row.state for row in rows)})"
     return None
+
+
+def _is_over(row: JobRow) -> bool:
+    state = STATES.get(row.state)
+    return state is not None and state.is_terminal
 
 
 def _bkill(names: list[str], options: LSFSchedulerOptions, commands: Commands) -> dict[str, str | None]:
     """Run bkill; return for each job or element that it speaks of why it refused, or None if it accepted."""
     argv = [options.bkill_path, *names]
-    reply = commands.run(argv, timeout=options.command_timeout.seconds + len(names) / 100)
+    count = sum(map(_count, names))
+    reply = commands.run(argv, timeout=options.command_timeout.seconds + count / 100)
     said: dict[str, str | None] = {}
     for match in _REFUSED.finditer(reply.stderr):
         said[_name(match[1], match[2])] = None if match[3] == _UNDER_WAY else match[3]
     for match in _ACCEPTED.finditer(reply.stdout):
         said[_name(match[1], match[2])] = None
-    if not said or (could_not_ask(reply) and len(said) < len(names)):
+    if not said or (could_not_ask(reply) and len(said) < count):
         raise failure(argv, reply)
     return said
+
+
+def _count(name: str) -> int:
+    """Return of how many jobs or elements bkill will speak for a name."""
+    indices = name.partition("[")[2].removesuffix("]")
+    return len(expand_indices(indices)) if indices else 1
 
 
 def _name(job_id: str, index: str | None) -> str:

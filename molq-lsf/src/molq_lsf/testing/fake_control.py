@@ -67,6 +67,11 @@ def _kill(target: str, cluster: Record) -> int:
         for job in active:
             happen(job, f"Signal <KILL> requested by user or administrator <{cluster['user']}>;")
             job["state"] = "ZOMBI"
+    elif cluster["dialect"] == "openlava" and jobs[0]["index"] is not None and "[" not in target:
+        # The request is logged for the array, and so is in the history of none of its elements.
+        problem = "Operation is in progress"
+        for job in active:
+            end(job, cluster["dialect"], code=None if job["start"] is None else 130)
     if problem:
         sys.stderr.write(f"Job <{target}>: {problem}\n")
         return 255
