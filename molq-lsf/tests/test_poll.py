@@ -564,6 +564,18 @@ def test_a_job_of_which_bkill_says_nothing_is_not_cancelled(lsf, commands, submi
     assert [(one.scheduler_job_id, one.accepted) for one in receipts] == [("12", False), ("13", True)]
 
 
+def test_more_elements_are_cancelled_than_fit_into_a_word(lsf, commands, submit):
+    job = submit(lsf, "tag-a", "1-599:2")
+    indices = tuple(range(1, 301, 2))
+
+    receipts = hooks.molq_cancel_elements(job, indices, lsf.options, commands)
+    (receipt,) = hooks.molq_cancel_jobs((job,), lsf.options, commands)
+
+    assert all(one.accepted for one in receipts)
+    assert receipt.accepted
+    assert all(one["state"] == "EXIT" for one in lsf.jobs())
+
+
 def test_an_array_of_which_an_element_goes_on_is_not_cancelled(fake_lsf, commands, submit):
     job = submit(fake_lsf, "tag-a", "1-3")
     fake_lsf.say(

@@ -18,6 +18,8 @@ _REFUSED = re.compile(r"^Job <([1-9]\d*)(?:\[(\d+)\])?>: (.+?)\s*$", re.MULTILIN
 # It says so when a host is out of reach or elements are just ending; the request is taken all the same.
 _UNDER_WAY = "Operation is in progress"
 _FINISHED = "Job has already finished"
+_LONGEST_LIST = 480
+"""Letters of the indices in one word: OpenLava's bkill takes no word of 512 or more."""
 _SILENCE = "bkill said nothing of it"
 _UNKNOWN = "LSF does not know the job (any more)"
 _FRESH = 60.0
@@ -39,14 +41,10 @@ def cancel_jobs(
         return ()
     listing = _ask(jobs, options, commands)
     refusals = {job.scheduler_job_id: _why_not(job, listing) for job in jobs}
-    names = {
-        _with_elements(job_id, listing.rows.get(job_id, ())): job_id
-        for job_id, refusal in refusals.items()
-        if refusal is None
-    }
-    for part in chunks(names):
-        said = _bkill(part, options, commands)
-        refusals.update({names[name]: _answer_on(names[name], said) for name in part})
+    wanted = [job_id for job_id, refusal in refusals.items() if refusal is None]
+    names = [name for job_id in wanted for name in _with_elements(job_id, listing.rows.get(job_id, ()))]
+    said = _bkill(names, options, commands)
+    refusals.update({job_id: _answer_on(job_id, said) for job_id in wanted})
     return tuple(
         CancelReceipt(scheduler_job_id=job_id, accepted=reason is None, reason=reason)
         for job_id, reason in refusals.items()
@@ -72,8 +70,7 @@ def cancel_elements(
         refusals[index] = _why_not_these(job, (row,)) if row is not None else _why_not_these(job, ())
     wanted = [index for index, refusal in refusals.items() if refusal is None]
     if wanted:
-        # The numbers are written anew, so that nothing else can stand there.
-        said = _bkill([f"{job.scheduler_job_id}[{format_indices(wanted)}]"], options, commands)
+        said = _bkill(_names(job.scheduler_job_id, wanted), options, commands)
         whole = said.get(job.scheduler_job_id, _SILENCE)
         refusals.update({index: said.get(_name(job.scheduler_job_id, str(index)), whole) for index in wanted})
     return tuple(
@@ -82,14 +79,25 @@ def cancel_elements(
     )
 
 
-def _with_elements(job_id: str, rows: Collection[JobRow]) -> str:
-    """Return a job's name for bkill, with the elements of an array that are not over.
+def _with_elements(job_id: str, rows: Collection[JobRow]) -> list[str]:
+    """Return a job's names for bkill, with the elements of an array that are not over.
 
     OpenLava logs a request that names no elements for the array only. Its history then shows of no element that
     somebody asked for its end.
     """
     active = [row.element for row in rows if row.element is not None and not _is_over(row)]
-    return f"{job_id}[{format_indices(active)}]" if active else job_id
+    return _names(job_id, active) if active else [job_id]
+
+
+def _names(job_id: str, indices: Collection[int]) -> list[str]:
+    """Return names for elements. The numbers are written anew, so that nothing else can stand there."""
+    lists = [""]
+    for part in format_indices(indices).split(","):
+        if len(lists[-1]) + len(part) < _LONGEST_LIST:
+            lists[-1] += f",{part}"
+        else:
+            lists.append(f",{part}")
+    return [f"{job_id}[{one[1:]}]" for one in lists]
 
 
 def _answer_on(job_id: str, said: Mapping[str, str | None]) -> str | None:
@@ -140,6 +148,13 @@ def _is_over(row: JobRow) -> bool:
 
 def _bkill(names: list[str], options: LSFSchedulerOptions, commands: Commands) -> dict[str, str | None]:
     """Run bkill; return for each job or element that it speaks of why it refused, or None if it accepted."""
+    said: dict[str, str | None] = {}
+    for part in chunks(names):
+        said |= _bkill_at_once(part, options, commands)
+    return said
+
+
+def _bkill_at_once(names: list[str], options: LSFSchedulerOptions, commands: Commands) -> dict[str, str | None]:
     argv = [options.bkill_path, *names]
     count = sum(map(_count, names))
     reply = commands.run(argv, timeout=options.command_timeout.seconds + count / 100)

@@ -16,6 +16,8 @@ Usage: bkill [-h] [-V] [-l] [-m host_name] [-q queue_name]
                [jobId | "jobId[index_list]"]...
 """  # noqa: W291 - so it was recorded
 
+_LONGEST_WORD = 511  # what it copies words into is no longer
+
 
 def bkill(argv: list[str], cluster: Record) -> int:
     """End jobs of the fake cluster."""
@@ -32,6 +34,9 @@ def bkill(argv: list[str], cluster: Record) -> int:
         sys.stderr.write(_KILL_USAGE)
         return 255
     for job_id in ids:
+        if len(job_id) > _LONGEST_WORD and cluster["dialect"] == "openlava":
+            sys.stderr.write("*** stack smashing detected ***: terminated\n")
+            return 134
         if not re.fullmatch(r"\d+(?:\[[\d,:-]+\])?", job_id):
             sys.stderr.write(f"{job_id}: Illegal job ID.\n")
             return 255
