@@ -564,6 +564,15 @@ def test_a_job_of_which_bkill_says_nothing_is_not_cancelled(lsf, commands, submi
     assert [(one.scheduler_job_id, one.accepted) for one in receipts] == [("12", False), ("13", True)]
 
 
+def test_an_array_that_somebody_killed_as_a_whole_while_it_waited_was_cancelled(lsf, commands, submit):
+    job = submit(lsf, "tag-a", "1-3")
+    commands.run([lsf.options.bkill_path, job.scheduler_job_id])
+
+    one = report(lsf, commands, job)
+
+    assert (one.state, one.cause) == (JobState.CANCELLED, "cancelled")
+
+
 def test_more_elements_are_cancelled_than_fit_into_a_word(lsf, commands, submit):
     job = submit(lsf, "tag-a", "1-599:2")
     indices = tuple(range(1, 301, 2))

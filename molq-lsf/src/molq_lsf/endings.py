@@ -88,7 +88,7 @@ def _done(facts: Facts) -> Ending | None:
     if history is None or history.ended_at is None or facts.now - history.ended_at < _SETTLING:
         return None
     if history.killed_by is not None:
-        return _cancelled(history.killed_by)
+        return _cancelled(f"was cancelled by {history.killed_by}")
     if not facts.has_started:
         return Ending(state=JobState.FAILED, cause="launch", reason="its script never started, though LSF says DONE")
     return Ending(
@@ -98,8 +98,8 @@ def _done(facts: Facts) -> Ending | None:
     )
 
 
-def _cancelled(by: str, exit_code: int | None = None) -> Ending:
-    return Ending(state=JobState.CANCELLED, exit_code=exit_code, cause="cancelled", reason=f"was cancelled by {by}")
+def _cancelled(reason: str, exit_code: int | None = None) -> Ending:
+    return Ending(state=JobState.CANCELLED, exit_code=exit_code, cause="cancelled", reason=reason)
 
 
 def _exited(facts: Facts) -> Ending:
@@ -113,7 +113,10 @@ def _exited(facts: Facts) -> Ending:
             state=termination.state, exit_code=code or None, cause=termination.cause, reason=termination.sentence
         )
     if history.killed_by is not None:
-        return _cancelled(history.killed_by, code or None)
+        return _cancelled(f"was cancelled by {history.killed_by}", code or None)
+    if code is None and number is None and facts.exit_file is None and _never_started(history):
+        # OpenLava's history does not show the request to end a whole array.
+        return _cancelled("ended before it started, so somebody must have cancelled it (inferred)")
     if _was_at_its_limit(history, facts):
         return Ending(state=JobState.TIMED_OUT, exit_code=code or None, cause="timeout")
     if history.has_memory_limit and number == _INTERRUPT and not _ended_by_itself(facts):
@@ -126,6 +129,11 @@ def _exited(facts: Facts) -> Ending:
     if number is not None:
         return Ending(state=JobState.FAILED, exit_code=128 + number, signal=number, cause="signal")
     return Ending(state=JobState.FAILED, exit_code=code or None, cause="exit" if code else None)
+
+
+def _never_started(history: JobHistory) -> bool:
+    """Tell whether the history has a job's end, and no start."""
+    return history.outcome is not None and history.started_at is None
 
 
 def _was_at_its_limit(history: JobHistory, facts: Facts) -> bool:
