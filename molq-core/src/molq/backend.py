@@ -15,6 +15,7 @@ import pluggy
 
 from molq.array_elements import ElementReport, RolledUp, roll_up
 from molq.array_indices import expand_indices, format_indices
+from molq.backend_tools import as_tuple, check_one_of, check_program, chunked, command_failed, words_of
 from molq.conditions import DependencyCondition
 from molq.errors import CommandFailedError, CommandNotStartedError, SchedulerError
 from molq.job_spec import (
@@ -55,10 +56,16 @@ __all__ = [
     "SubmitUnconfirmed",
     "SubmittedJob",
     "UpstreamJob",
+    "as_tuple",
+    "check_one_of",
+    "check_program",
+    "chunked",
+    "command_failed",
     "expand_indices",
     "format_indices",
     "hookimpl",
     "roll_up",
+    "words_of",
 ]
 
 hookimpl = pluggy.HookimplMarker("molq")

@@ -6,10 +6,18 @@ import re
 import time
 from collections.abc import Collection, Mapping
 
-from molq.backend import CancelReceipt, Commands, SchedulerError, SubmittedJob, expand_indices, format_indices
+from molq.backend import (
+    CancelReceipt,
+    Commands,
+    SchedulerError,
+    SubmittedJob,
+    command_failed,
+    expand_indices,
+    format_indices,
+)
 from molq_lsf.dialects import find_dialect
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import chunks, could_not_ask, failure, is_job_id
+from molq_lsf.programs import chunks, could_not_ask, is_job_id
 from molq_lsf.queue_listing import JobRow, QueueListing, ask_queue
 from molq_lsf.states import STATES
 
@@ -164,7 +172,7 @@ def _bkill_at_once(names: list[str], options: LSFSchedulerOptions, commands: Com
     for match in _ACCEPTED.finditer(reply.stdout):
         said[_name(match[1], match[2])] = None
     if not said or (could_not_ask(reply) and len(said) < count):
-        raise failure(argv, reply)
+        raise command_failed(argv, reply)
     return said
 
 

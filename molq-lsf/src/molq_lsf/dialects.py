@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from molq.backend import Commands, SchedulerError
+from molq.backend import Commands, SchedulerError, command_failed, words_of
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import could_not_ask, failure, words_of
+from molq_lsf.programs import could_not_ask
 
 Dialect = Literal["spectrum", "openlava"]
 
@@ -27,7 +27,7 @@ def find_dialect(program: str, options: LSFSchedulerOptions, commands: Commands)
     reply = commands.run(argv, timeout=options.command_timeout.seconds)
     dialect = dialect_in(reply.stderr + reply.stdout)
     if dialect is None and could_not_ask(reply):
-        raise failure(argv, reply)
+        raise command_failed(argv, reply)
     if dialect is None:
         raise SchedulerError(
             f"{program!r} -V tells neither OpenLava nor IBM's LSF ({words_of(reply)}); "

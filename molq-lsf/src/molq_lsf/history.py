@@ -9,10 +9,10 @@ from typing import Any
 
 import attrs
 
-from molq.backend import Commands, SchedulerError, SubmittedJob
+from molq.backend import Commands, SchedulerError, SubmittedJob, words_of
 from molq_lsf.dialects import Dialect
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import chunks, words_of
+from molq_lsf.programs import chunks
 from molq_lsf.tags import tag_in_history
 from molq_lsf.times import read_time
 

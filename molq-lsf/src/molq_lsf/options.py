@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import attrs
 
-from molq.backend import Duration, SchedulerOptions
+from molq.backend import Duration, SchedulerOptions, as_tuple, check_one_of, check_program
 
 DialectChoice = Literal["auto", "spectrum", "openlava"]
 MemoryUnit = Literal["KB", "MB", "GB", "TB"]
@@ -29,24 +29,6 @@ _MOLQS_OWN = frozenset(
 
 def _refuse(attribute: attrs.Attribute[Any], value: object, wanted: str) -> ValueError:
     return ValueError(f"LSFSchedulerOptions.{attribute.name} must be {wanted}, not {value!r}")
-
-
-def _program(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not value or value.startswith("-") or _CONTROL.search(value):
-        raise _refuse(attribute, value, "the name or path of a program")
-
-
-def _one_of(kind: object) -> Any:
-    def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        choices = get_args(kind)
-        if value not in choices:
-            raise _refuse(attribute, value, f"one of {', '.join(map(repr, choices))}")
-
-    return check
-
-
-def _flags(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 @attrs.frozen(kw_only=True)
@@ -79,18 +61,18 @@ class LSFSchedulerOptions(SchedulerOptions):
         ValueError: a value is of the wrong kind, or a flag that molq needs for itself.
     """
 
-    bsub_path: str = attrs.field(default="bsub", validator=_program)
-    bjobs_path: str = attrs.field(default="bjobs", validator=_program)
-    bkill_path: str = attrs.field(default="bkill", validator=_program)
-    bhist_path: str = attrs.field(default="bhist", validator=_program)
-    bmod_path: str = attrs.field(default="bmod", validator=_program)
-    bqueues_path: str = attrs.field(default="bqueues", validator=_program)
-    extra_bsub_flags: tuple[str, ...] = attrs.field(default=(), converter=_flags)
-    dialect: DialectChoice = attrs.field(default="auto", validator=_one_of(DialectChoice))
-    memory_unit: MemoryUnit = attrs.field(default="KB", validator=_one_of(MemoryUnit))
-    memory_per: MemoryPer = attrs.field(default="host", validator=_one_of(MemoryPer))
-    memory_flag: MemoryFlag = attrs.field(default="both", validator=_one_of(MemoryFlag))
-    gpu_syntax: GpuSyntax = attrs.field(default="gpu", validator=_one_of(GpuSyntax))
+    bsub_path: str = attrs.field(default="bsub", validator=check_program)
+    bjobs_path: str = attrs.field(default="bjobs", validator=check_program)
+    bkill_path: str = attrs.field(default="bkill", validator=check_program)
+    bhist_path: str = attrs.field(default="bhist", validator=check_program)
+    bmod_path: str = attrs.field(default="bmod", validator=check_program)
+    bqueues_path: str = attrs.field(default="bqueues", validator=check_program)
+    extra_bsub_flags: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
+    dialect: DialectChoice = attrs.field(default="auto", validator=check_one_of(DialectChoice))
+    memory_unit: MemoryUnit = attrs.field(default="KB", validator=check_one_of(MemoryUnit))
+    memory_per: MemoryPer = attrs.field(default="host", validator=check_one_of(MemoryPer))
+    memory_flag: MemoryFlag = attrs.field(default="both", validator=check_one_of(MemoryFlag))
+    gpu_syntax: GpuSyntax = attrs.field(default="gpu", validator=check_one_of(GpuSyntax))
     gpu_resource: str = attrs.field(default="ngpus_excl_p")
     command_timeout: Duration = attrs.field(default=Duration(60))
 

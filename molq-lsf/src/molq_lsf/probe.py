@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 
-from molq.backend import CommandReply, Commands, Finding, SchedulerError
+from molq.backend import CommandReply, Commands, Finding, SchedulerError, words_of
 from molq_lsf.dialects import dialect_in
 from molq_lsf.history import Source, run_bhist
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import could_not_ask, words_of
+from molq_lsf.programs import could_not_ask
 
 _PROBE_TIMEOUT = 30.0
 _PROGRAMS = ("bsub", "bjobs", "bkill", "bhist", "bmod", "bqueues")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from molq.backend import CommandFailedError, CommandReply
+from molq.backend import CommandReply, chunked
 
 _MOST_LETTERS = 100_000  # Linux takes 2 MiB of arguments
 _JOB_ID = re.compile(r"[1-9]\d{0,9}", re.ASCII)
@@ -32,16 +32,7 @@ def is_job_id(text: str) -> bool:
 
 def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     """Split ids so that each part fits into one command."""
-    part: list[str] = []
-    length = 0
-    for job_id in ids:
-        if part and length + len(job_id) + 1 > _MOST_LETTERS:
-            yield part
-            part, length = [], 0
-        part.append(job_id)
-        length += len(job_id) + 1
-    if part:
-        yield part
+    return chunked(ids, _MOST_LETTERS)
 
 
 def meaningful_lines(text: str) -> Iterator[str]:
@@ -57,21 +48,3 @@ def could_not_ask(reply: CommandReply) -> bool:
 def knows_not_the_options(reply: CommandReply) -> bool:
     """Tell whether a program is too old for what it was called with."""
     return _USAGE.search(reply.stderr) is not None
-
-
-def words_of(reply: CommandReply) -> str:
-    """Return what a program said about its failure, on one line."""
-    said = " ".join(reply.stderr.split()) or " ".join(reply.stdout.split())
-    return said[:500] or "it said nothing"
-
-
-def failure(argv: Sequence[str], reply: CommandReply) -> CommandFailedError:
-    """Return the error for a program that failed."""
-    text = " ".join(argv)
-    shown = text if len(text) <= 120 else text[:120] + "…"
-    return CommandFailedError(
-        f"{shown!r} ended with exit code {reply.exit_code}: {words_of(reply)}",
-        argv=tuple(argv),
-        exit_code=reply.exit_code,
-        stderr=reply.stderr,
-    )

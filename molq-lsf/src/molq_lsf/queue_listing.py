@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from molq.backend import CommandReply, Commands, SchedulerError
+from molq.backend import CommandReply, Commands, SchedulerError, command_failed
 from molq_lsf.dialects import Dialect
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import chunks, could_not_ask, failure, knows_not_the_options, meaningful_lines
+from molq_lsf.programs import chunks, could_not_ask, knows_not_the_options, meaningful_lines
 from molq_lsf.tags import index_in_name, tag_in_description, tag_in_name
 
 # The only text of other people's making stands last. Source of the names: bjobs(1) of IBM Spectrum LSF 10.1, -o.
@@ -140,7 +140,7 @@ def _listing(
     is_answer = rows or not_found or finds_nothing or is_empty or (not wanted and found is not None)
     if not is_answer:
         if reply.exit_code != 0 or could_not_ask(reply) or reply.stderr.strip():
-            raise failure(argv, reply)
+            raise command_failed(argv, reply)
         raise SchedulerError(f"bjobs's answer is no list of jobs: {' '.join(reply.stdout.split())[:200]!r}")
     return QueueListing(
         rows={job_id: tuple(listed) for job_id, listed in rows.items()}, not_found=not_found - rows.keys()

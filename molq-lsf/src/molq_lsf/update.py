@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from molq.backend import Commands, SchedulerError, SubmittedJob
+from molq.backend import Commands, SchedulerError, SubmittedJob, command_failed
 from molq_lsf.dialects import find_dialect
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.programs import could_not_ask, failure, is_job_id
+from molq_lsf.programs import could_not_ask, is_job_id
 from molq_lsf.queue_listing import ask_queue
 
 _CHANGED = re.compile(r"^Parameters of job <([1-9]\d*)> are being changed", re.MULTILINE)
@@ -36,4 +36,4 @@ def update_dependencies(job: SubmittedJob, expression: str, options: LSFSchedule
         return True
     if _NOT_MODIFIED in reply.stderr and not could_not_ask(reply):
         return False
-    raise failure(argv, reply)
+    raise command_failed(argv, reply)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from molq.backend import CancelReceipt, Commands, SchedulerError, SubmittedJob
+from molq.backend import CancelReceipt, Commands, SchedulerError, SubmittedJob, command_failed
 from molq_pbs.endings import ending_of
 from molq_pbs.job_records import JobRecord
 from molq_pbs.options import PBSSchedulerOptions
-from molq_pbs.programs import ask, element_id, failure, is_job_id
+from molq_pbs.programs import ask, element_id, is_job_id
 from molq_pbs.queue_listing import Listing, ask_queue
 
 # What qdel says of a job that it did not end -> what that means. Source: recorded from OpenPBS 23.06.06, and Torque.
@@ -102,5 +102,5 @@ def _qdel(job_id: str, options: PBSSchedulerOptions, commands: Commands) -> str 
     if refusal is not None:
         return _REFUSALS[refusal[1]]
     if reply.exit_code != 0 or reply.stderr.strip():
-        raise failure(argv, reply)
+        raise command_failed(argv, reply)
     return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import attrs
 
-from molq.backend import SchedulerOptions
+from molq.backend import Duration, SchedulerOptions, as_tuple, check_one_of, check_program
 
 Dialect = Literal["auto", "openpbs", "torque"]
 ResourceStyle = Literal["auto", "select", "nodes"]
@@ -15,7 +15,6 @@ AccountFlag = Literal["account", "project"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
-_LONGEST_TIMEOUT = 3600.0
 # These change what qsub prints, what it submits or how molq finds the job again.
 _MOLQS_OWN = frozenset("CIJNSXtvz-")
 _MOLQS_OWN_ATTRIBUTES = re.compile(r"(?:.*,)?\s*(?:block|depend|interactive)\b")
@@ -25,33 +24,9 @@ def _refuse(attribute: attrs.Attribute[Any], value: object, wanted: str) -> Valu
     return ValueError(f"PBSSchedulerOptions.{attribute.name} must be {wanted}, not {value!r}")
 
 
-def _program(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not value or value.startswith("-") or _CONTROL.search(value):
-        raise _refuse(attribute, value, "the name or path of a program")
-
-
-def _one_of(kind: object) -> Any:
-    def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        choices = get_args(kind)
-        if value not in choices:
-            raise _refuse(attribute, value, f"one of {', '.join(map(repr, choices))}")
-
-    return check
-
-
 def _resource(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not (isinstance(value, str) and _RESOURCE.fullmatch(value)):
         raise _refuse(attribute, value, "the name of a resource, such as 'ngpus', in letters, digits and '_'")
-
-
-def _seconds(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value <= _LONGEST_TIMEOUT:  # type: ignore[operator]  # it is a number
-        raise _refuse(attribute, value, f"seconds, more than 0 and at most {_LONGEST_TIMEOUT:g}")
-
-
-def _flags(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 @attrs.frozen(kw_only=True)
@@ -76,25 +51,25 @@ class PBSSchedulerOptions(SchedulerOptions):
         gpu_resource: the resource that counts the GPUs of a node. Default None: ``ngpus``, and ``gpus`` on Torque.
         gpu_type_resource: the resource of a node that names its kind of GPU, such as ``"gpu_model"``; None (the
             default) where a site has none, and ``gpu_type`` is refused. Torque asks for a node's property instead.
-        timeout: seconds to wait for a program that asks or cancels: PBS's own never give up. Default 60.
+        command_timeout: how long to wait for a program that asks or cancels: PBS's own never give up. Default a minute.
 
     Raises:
         ValueError: a value is of the wrong kind, or a flag that molq needs for itself.
     """
 
-    qsub_path: str = attrs.field(default="qsub", validator=_program)
-    qstat_path: str = attrs.field(default="qstat", validator=_program)
-    qdel_path: str = attrs.field(default="qdel", validator=_program)
-    qselect_path: str = attrs.field(default="qselect", validator=_program)
-    qalter_path: str = attrs.field(default="qalter", validator=_program)
-    tracejob_path: str = attrs.field(default="tracejob", validator=_program)
-    extra_qsub_flags: tuple[str, ...] = attrs.field(default=(), converter=_flags)
-    dialect: Dialect = attrs.field(default="auto", validator=_one_of(Dialect))
-    resource_style: ResourceStyle = attrs.field(default="auto", validator=_one_of(ResourceStyle))
-    account_flag: AccountFlag = attrs.field(default="account", validator=_one_of(AccountFlag))
+    qsub_path: str = attrs.field(default="qsub", validator=check_program)
+    qstat_path: str = attrs.field(default="qstat", validator=check_program)
+    qdel_path: str = attrs.field(default="qdel", validator=check_program)
+    qselect_path: str = attrs.field(default="qselect", validator=check_program)
+    qalter_path: str = attrs.field(default="qalter", validator=check_program)
+    tracejob_path: str = attrs.field(default="tracejob", validator=check_program)
+    extra_qsub_flags: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
+    dialect: Dialect = attrs.field(default="auto", validator=check_one_of(Dialect))
+    resource_style: ResourceStyle = attrs.field(default="auto", validator=check_one_of(ResourceStyle))
+    account_flag: AccountFlag = attrs.field(default="account", validator=check_one_of(AccountFlag))
     gpu_resource: str | None = attrs.field(default=None, validator=_resource)
     gpu_type_resource: str | None = attrs.field(default=None, validator=_resource)
-    timeout: float = attrs.field(default=60.0, validator=_seconds)
+    command_timeout: Duration = attrs.field(default=Duration(60))
 
     @extra_qsub_flags.validator
     def _are_flags(self, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -116,6 +91,11 @@ class PBSSchedulerOptions(SchedulerOptions):
     def _has_projects(self, attribute: attrs.Attribute[Any], value: object) -> None:
         if value == "project" and self.dialect == "torque":
             raise ValueError(f"PBSSchedulerOptions.{attribute.name} 'project' is not known to Torque; use 'account'")
+
+    @command_timeout.validator
+    def _is_time(self, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, Duration) or value.seconds < 1:
+            raise _refuse(attribute, value, "a Duration of at least a second")
 
     @property
     def is_torque(self) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 
-from molq.backend import CommandReply, Commands, Finding, SchedulerError
+from molq.backend import CommandReply, Commands, Finding, SchedulerError, words_of
 from molq_pbs.options import PBSSchedulerOptions
-from molq_pbs.programs import ask, words_of
+from molq_pbs.programs import ask
 from molq_pbs.submit import is_torques
 
 _PROGRAMS = ("qsub", "qstat", "qdel", "qselect", "qalter")
@@ -81,7 +81,7 @@ def _server(options: PBSSchedulerOptions, commands: Commands) -> tuple[Finding, 
     reply = _run([options.qstat_path, "-B", "-f"], options, commands)
     settings = dict(_SETTING.findall(reply.stdout)) if reply is not None else {}
     if reply is None or reply.exit_code != 0 or not settings:
-        said = f"no answer within {options.timeout:g} s" if reply is None else words_of(reply)
+        said = f"no answer within {options.command_timeout.seconds} s" if reply is None else words_of(reply)
         meaning = "nothing can be submitted or asked until it answers; jobs keep the state they have"
         return Finding(name="server", value=said, is_problem=True, meaning=meaning), {}
     host, state = settings.get("server_host", "its host is not told"), settings.get("server_state", "unknown")

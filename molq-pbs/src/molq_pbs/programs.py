@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from molq.backend import CommandFailedError, CommandReply, Commands
+from molq.backend import CommandReply, Commands, chunked
 from molq_pbs.options import PBSSchedulerOptions
 
 TAG_VARIABLE = "MOLQ_TAG"
@@ -46,17 +46,8 @@ def names_same_job(one: str, other: str) -> bool:
 
 
 def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
-    """Split ids so that each part fits into one command line."""
-    part: list[str] = []
-    length = 0
-    for job_id in ids:
-        if part and length + len(job_id) + 9 > _LONGEST_ARGUMENTS:
-            yield part
-            part, length = [], 0
-        part.append(job_id)
-        length += len(job_id) + 9  # with its end, and the pointer to it
-    if part:
-        yield part
+    """Split ids so that each part fits into one command line: each has an end, and a pointer to it."""
+    return chunked(ids, _LONGEST_ARGUMENTS, overhead=9)
 
 
 def ask(argv: Sequence[str], options: PBSSchedulerOptions, commands: Commands, jobs: int = 1) -> CommandReply:
@@ -65,30 +56,12 @@ def ask(argv: Sequence[str], options: PBSSchedulerOptions, commands: Commands, j
     Raises:
         SchedulerError: it could not be started, or did not end in time.
     """
-    return commands.run(argv, timeout=options.timeout + jobs * _SECONDS_PER_JOB)
+    return commands.run(argv, timeout=options.command_timeout.seconds + jobs * _SECONDS_PER_JOB)
 
 
 def tag_argument(job_id: str) -> str:
     """Return the value of qsub's ``-v`` that plants molq's id in the job's list of variables."""
     return f"{TAG_VARIABLE}={job_id}"
-
-
-def words_of(reply: CommandReply) -> str:
-    """Return what a program said about its failure, on one line."""
-    said = " ".join(reply.stderr.split()) or " ".join(reply.stdout.split())
-    return said[:500] or "it said nothing"
-
-
-def failure(argv: Sequence[str], reply: CommandReply) -> CommandFailedError:
-    """Return the error for a program that failed."""
-    shown = " ".join(argv)
-    shown = shown if len(shown) <= 120 else shown[:120] + "…"
-    return CommandFailedError(
-        f"{shown!r} ended with exit code {reply.exit_code}: {words_of(reply)}",
-        argv=tuple(argv),
-        exit_code=reply.exit_code,
-        stderr=reply.stderr,
-    )
 
 
 def read_time(text: str | None) -> float | None:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
-from molq.backend import CommandReply, Commands
+from molq.backend import CommandReply, Commands, command_failed
 from molq_pbs.job_records import JobRecord, parse_records
 from molq_pbs.options import PBSSchedulerOptions
-from molq_pbs.programs import ask, chunks, failure, names_same_job
+from molq_pbs.programs import ask, chunks, names_same_job
 from molq_pbs.qstat_forms import QstatForm
 
 # Source: recorded from OpenPBS 23.06.06; Torque says "Unknown Job Id Error".
@@ -70,7 +70,7 @@ def ask_queue(
         form = _ask(missing, form, commands, answers, at_once=False)
         missing = [job_id for job_id in missing if not _is_settled(job_id, answers)]
     if answers.failed is not None and not answers.records and missing:
-        raise failure(*answers.failed)
+        raise command_failed(*answers.failed)
     return Listing(
         records=answers.records,
         elements={array_id: tuple(found) for array_id, found in answers.elements.items()},

@@ -6,9 +6,9 @@ import os
 import pwd
 import time
 
-from molq.backend import Commands, FoundJob, SchedulerError
+from molq.backend import Commands, FoundJob, SchedulerError, command_failed
 from molq_pbs.options import PBSSchedulerOptions
-from molq_pbs.programs import ask, failure, is_job_id
+from molq_pbs.programs import ask, is_job_id
 from molq_pbs.queue_listing import ask_queue
 
 _NO_HISTORY = "not configured to maintain job history"
@@ -60,7 +60,7 @@ def select_jobs(since: float | None, options: PBSSchedulerOptions, commands: Com
         if reply.exit_code == 0 and _NO_HISTORY not in reply.stderr:
             return _ids(reply.stdout)
         if argv is forms[-1] or not any(words in reply.stderr for words in (_NO_HISTORY, _NO_OPTION)):
-            raise failure(argv, reply)
+            raise command_failed(argv, reply)
     return ()
 
 

@@ -34,7 +34,7 @@ def submit_job(script: Path, request: PBSRequest, commands: Commands) -> SubmitR
     depend = dependency_attribute(request)
     if depend is not None and not fits_a_directive(depend):
         argv += ["-W", depend]
-    return read_submit_reply(commands.submit([*argv, str(script)], timeout=2 * options.timeout))
+    return read_submit_reply(commands.submit([*argv, str(script)], timeout=2 * options.command_timeout.seconds))
 
 
 def is_torques(version: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from molq.backend import Commands, JobState, SchedulerError, SubmittedJob
+from molq.backend import Commands, JobState, SchedulerError, SubmittedJob, command_failed
 from molq_pbs.dependencies import read_dependencies
 from molq_pbs.endings import ending_of
 from molq_pbs.job_records import JobRecord
 from molq_pbs.options import PBSSchedulerOptions
-from molq_pbs.programs import ask, failure, is_job_id
+from molq_pbs.programs import ask, is_job_id
 from molq_pbs.queue_listing import ask_queue
 from molq_pbs.search import select_jobs
 
@@ -91,7 +91,7 @@ def _alter(job: SubmittedJob, expression: str, options: PBSSchedulerOptions, com
     if any(refusal in reply.stderr for refusal in _REFUSALS):
         return False
     if reply.exit_code != 0:
-        raise failure(argv, reply)
+        raise command_failed(argv, reply)
     return True
 
 

@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
-from molq.backend import Commands, SchedulerError
+from molq.backend import Commands, SchedulerError, words_of
 from molq_slurm.options import SlurmSchedulerOptions
-from molq_slurm.programs import SEPARATOR, TIMEOUT, chunks, cluster_flags, listing, read_time, words_of
+from molq_slurm.programs import SEPARATOR, TIMEOUT, chunks, cluster_flags, listing, read_time
 from molq_slurm.states import split_word
 
 # SubmitLine, the only text of other people's making, stands last. Source of the names: sacct(1) of 22.05.8, --format.

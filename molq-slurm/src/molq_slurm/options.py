@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import attrs
 
-from molq.backend import SchedulerOptions
+from molq.backend import SchedulerOptions, as_tuple, check_one_of, check_program
 
 MemoryFlag = Literal["mem", "mem-per-cpu", "none"]
 GpuFlag = Literal["gres", "gpus", "gpus-per-node"]
@@ -27,28 +27,16 @@ def _refuse(attribute: attrs.Attribute[Any], value: object, wanted: str) -> Valu
     return ValueError(f"SlurmSchedulerOptions.{attribute.name} must be {wanted}, not {value!r}")
 
 
-def _program(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _program(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    check_program(instance, attribute, value)
     # Some programs are run through env(1), which takes a word with "=" for a variable.
-    if not isinstance(value, str) or not value or value.startswith("-") or "=" in value or _CONTROL.search(value):
+    if "=" in str(value):
         raise _refuse(attribute, value, "the name or path of a program, without '='")
-
-
-def _one_of(kind: object) -> Any:
-    def check(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        choices = get_args(kind)
-        if value not in choices:
-            raise _refuse(attribute, value, f"one of {', '.join(map(repr, choices))}")
-
-    return check
 
 
 def _cluster(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not (isinstance(value, str) and _CLUSTER.fullmatch(value)):
         raise _refuse(attribute, value, "the name of one cluster, as 'sacctmgr list clusters' prints it")
-
-
-def _flags(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 @attrs.frozen(kw_only=True)
@@ -77,9 +65,9 @@ class SlurmSchedulerOptions(SchedulerOptions):
     scancel_path: str = attrs.field(default="scancel", validator=_program)
     sacct_path: str = attrs.field(default="sacct", validator=_program)
     scontrol_path: str = attrs.field(default="scontrol", validator=_program)
-    extra_sbatch_flags: tuple[str, ...] = attrs.field(default=(), converter=_flags)
-    memory_flag: MemoryFlag = attrs.field(default="mem", validator=_one_of(MemoryFlag))
-    gpu_flag: GpuFlag = attrs.field(default="gres", validator=_one_of(GpuFlag))
+    extra_sbatch_flags: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
+    memory_flag: MemoryFlag = attrs.field(default="mem", validator=check_one_of(MemoryFlag))
+    gpu_flag: GpuFlag = attrs.field(default="gres", validator=check_one_of(GpuFlag))
     cluster: str | None = attrs.field(default=None, validator=_cluster)
 
     @extra_sbatch_flags.validator

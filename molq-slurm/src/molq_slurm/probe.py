@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 
-from molq.backend import CommandReply, Commands, Finding, SchedulerError
+from molq.backend import CommandReply, Commands, Finding, SchedulerError, words_of
 from molq_slurm.accounting import Source, run_sacct
 from molq_slurm.options import SlurmSchedulerOptions
-from molq_slurm.programs import TIMEOUT, cluster_flags, words_of
+from molq_slurm.programs import TIMEOUT, cluster_flags
 
 _PING_TIMEOUT = 30.0
 _SHORT_MIN_JOB_AGE = 60

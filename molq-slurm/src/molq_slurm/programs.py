@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from molq.backend import CommandFailedError, CommandReply, SubmittedJob
+from molq.backend import CommandFailedError, CommandReply, SubmittedJob, chunked, command_failed
 from molq_slurm.options import SlurmSchedulerOptions
 
 TIMEOUT = 90.0
@@ -40,16 +40,7 @@ def listing(program: str, *arguments: str) -> list[str]:
 
 def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     """Split ids so that each part, joined by commas, fits into one argument."""
-    part: list[str] = []
-    length = 0
-    for job_id in ids:
-        if part and length + len(job_id) + 1 > _LONGEST_ARGUMENT:
-            yield part
-            part, length = [], 0
-        part.append(job_id)
-        length += len(job_id) + 1
-    if part:
-        yield part
+    return chunked(ids, _LONGEST_ARGUMENT)
 
 
 def tag_argument(job_id: str) -> str:
@@ -74,22 +65,10 @@ def tags_in(text: str) -> str | None:
     return match[1] if match else None
 
 
-def words_of(reply: CommandReply) -> str:
-    """Return what a program said about its failure, on one line."""
-    said = " ".join(reply.stderr.split()) or " ".join(reply.stdout.split())
-    return said[:500] or "it said nothing"
-
-
 def failure(argv: Sequence[str], reply: CommandReply) -> CommandFailedError:
     """Return the error for a program that failed."""
     shown = " ".join(argv[3:] if argv[0] == "env" else argv)
-    shown = (shown if len(shown) <= 120 else shown[:120] + "…").replace(SEPARATOR, "|")
-    return CommandFailedError(
-        f"{shown!r} ended with exit code {reply.exit_code}: {words_of(reply)}",
-        argv=tuple(argv),
-        exit_code=reply.exit_code,
-        stderr=reply.stderr,
-    )
+    return command_failed(argv, reply, shown=shown.replace(SEPARATOR, "|"))
 
 
 def read_time(text: str) -> float | None:

@@ -13,6 +13,7 @@ from typing import ClassVar
 import attrs
 
 import molq_pbs
+from molq.backend import Duration
 from molq_pbs.options import Dialect, PBSSchedulerOptions
 from molq_pbs.testing.cluster_file import ClusterFile, Record, find, job_id
 from molq_pbs.testing.job_life import accept, delete, end, requeue, start
@@ -29,7 +30,7 @@ if code < 0:
 sys.exit(code)
 """
 _WRAPPER = '#!/bin/sh\nexec "{python}" -IS "{runner}" {name} "$@"\n'
-_TIMEOUT = 2.0
+_TIMEOUT = Duration(2)
 _ELEMENT = re.compile(r"(\d+)\[\](\.\S+?)?_(\d+)")
 
 # The signal's own number is 256 and more: the top process died of it.
@@ -67,7 +68,7 @@ class _FakeCluster:
         self.options = attrs.evolve(
             options or PBSSchedulerOptions(),
             dialect=self.dialect,
-            timeout=_TIMEOUT,
+            command_timeout=_TIMEOUT,
             qsub_path=str(self.bin / "qsub"),
             qstat_path=str(self.bin / "qstat"),
             qdel_path=str(self.bin / "qdel"),
