@@ -29,6 +29,28 @@ def test_elements_are_recorded_one_by_one(cluster):
     assert cluster.state(job) is R
 
 
+def test_what_was_known_of_elements_stays_while_the_scheduler_is_not_asked_or_does_not_answer(cluster):
+    job = cluster.submit(array_spec="0-3")
+    listed(cluster, job, {0: S, 1: R, 2: Q, 3: Q})
+
+    cluster.look()
+    assert cluster.elements(job) == {0: S, 1: R, 2: Q, 3: Q}
+    cluster.scheduler.leave_unanswered(job.scheduler_job_id)
+    cluster.refresh()
+
+    assert cluster.elements(job) == {0: S, 1: R, 2: Q, 3: Q}
+
+
+def test_a_look_at_an_array_of_which_nothing_is_new_writes_nothing(cluster):
+    job = cluster.submit(array_spec="0-3")
+    listed(cluster, job, {0: S, 1: R, 2: Q, 3: Q})
+    revision = cluster.store.tracked_job(job.job_id).revision
+
+    cluster.look()
+
+    assert cluster.store.tracked_job(job.job_id).revision == revision
+
+
 def test_an_array_of_which_one_element_failed_has_failed_and_says_which(cluster):
     job = cluster.submit(array_spec="0-3")
 

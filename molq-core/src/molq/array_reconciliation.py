@@ -172,7 +172,9 @@ def _is_over(element: ElementReport) -> bool:
 
 
 def _change(old: TrackedJob, array: ArrayEvidence, new: TrackedJob, reason: str) -> Change | None:
-    elements = None if array.elements == array.known_before else array.elements
-    if old == new and elements is None:
+    # Of what is missing, what was known last stays until it is settled.
+    known = {element.index: element for element in (*array.known_before, *array.elements)}
+    elements = tuple(known[index] for index in sorted(known))
+    if old == new and elements == array.known_before:
         return None
-    return Change(old=old, new=new, reason=reason, elements=elements)
+    return Change(old=old, new=new, reason=reason, elements=None if elements == array.known_before else elements)
