@@ -319,3 +319,25 @@ def test_what_is_no_element_cannot_be_cancelled(cluster, spec, sentence):
 
     with pytest.raises(ConfigError, match=f"{sentence}, so its element 7 cannot be cancelled"):
         cancel_elements(cluster.poller, job.job_id, [7])
+
+
+def test_a_lost_element_that_is_not_tried_again_goes_on_to_count(cluster):
+    job = cluster.submit(array_spec="0-2", retry=TWO)
+    listed(cluster, job, {0: S, 1: F, 2: R})
+    cluster.forget(job)
+    for _ in range(4):
+        cluster.clock.turn(40)
+        cluster.refresh()
+    cluster.clock.turn(10)
+    cluster.keep_up()
+    second = cluster.latest(job)
+    assert second.array_spec == "1"
+
+    listed(cluster, second, {1: S})
+
+    assert cluster.elements(second) == {0: S, 1: S, 2: JobState.LOST}
+    record = cluster.record(second)
+    assert record.state is JobState.LOST
+    cluster.clock.turn(40)
+    cluster.refresh()
+    assert cluster.record(second) == record

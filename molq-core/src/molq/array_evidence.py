@@ -59,10 +59,11 @@ def gather(
     folder = JobFolder(Path(job.job_dir))
     files = folder.read_elements()
     listed = {element.index: element for element in report.elements} if report is not None else {}
-    # That an element is lost was no evidence.
-    before = {element.index: element for element in known if element.state is not JobState.LOST}
+    asked_for = set(_asked_for(job, listed))
+    # That an element is lost was no evidence; but one of an earlier attempt goes on to count as what it was then.
+    before = {e.index: e for e in known if e.state is not JobState.LOST or e.index not in asked_for}
     elements, missing, ends = [], set(), []
-    for index in sorted({*_asked_for(job, listed), *before}):
+    for index in sorted(asked_for | before.keys()):
         exit_file = None
         if index in files.ended and not _is_settled(before.get(index), listed.get(index)):
             exit_file = folder.read_exit(index)

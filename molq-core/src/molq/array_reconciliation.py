@@ -50,6 +50,8 @@ def _whole(
         return _active(job, array, report)
     if answer is Answer.NOT_ASKED and whole.state is not JobState.SUCCEEDED:
         return _seen(job, array)
+    if whole.state is job.state is JobState.LOST:
+        return None  # by an element of an earlier attempt
     is_fresh = array.ended_at is not None and now - array.ended_at < GRACE_SECONDS
     if answer is Answer.UNANSWERED and whole.state is not JobState.SUCCEEDED and is_fresh:
         return _seen(job, array)
