@@ -108,6 +108,21 @@ def test_an_element_that_wrote_a_failure_is_judged_by_the_scheduler_first(cluste
     assert not cluster.state(job).is_terminal
 
 
+def test_the_scheduler_still_says_why_an_element_failed_whose_exit_file_was_seen_first(cluster):
+    job = cluster.submit(array_spec="0-2")
+    listed(cluster, job, {0: R, 1: R, 2: R})
+    cluster.end(job, 137, element=0)
+    cluster.end(job, 143, element=1)
+    cluster.look()
+
+    cluster.scheduler.list_elements(job.scheduler_job_id, {0: F, 1: C, 2: S}, cause="out_of_memory")
+    cluster.refresh()
+
+    (first, second, _) = cluster.store.elements([job.job_id])[job.job_id]
+    assert (first.state, first.cause, first.exit_code) == (F, "out_of_memory", 137)
+    assert second.state is C
+
+
 def test_elements_that_the_scheduler_forgets_one_by_one_keep_their_ends(cluster):
     job = cluster.submit(array_spec="0-2")
     listed(cluster, job, {0: F, 1: R, 2: Q})

@@ -144,8 +144,10 @@ def _failed(index: int, word: str, exit_file: ExitFile) -> ElementReport:
 
 
 def _is_settled(before: ElementReport | None, listed: ElementReport | None) -> bool:
-    """Tell whether the end of an element is known, and the scheduler does not say that it is active again."""
-    return before is not None and _is_over(before) and (listed is None or _is_over(listed))
+    """Tell whether the end of an element is known, and the scheduler has nothing to add to that."""
+    if before is None or not _is_over(before):
+        return False
+    return listed is None or (_is_over(listed) and before.native_state != _NO_WORD)
 
 
 def _is_over(element: ElementReport) -> bool:
