@@ -356,3 +356,36 @@ def test_a_lost_element_that_is_not_tried_again_goes_on_to_count(cluster):
     cluster.clock.turn(40)
     cluster.refresh()
     assert cluster.record(second) == record
+
+
+def test_the_elements_of_an_attempt_that_was_refused_are_tried_again_and_the_others_are_not(cluster):
+    job = cluster.submit(array_spec="0-2", retry=RetryPolicy(3, backoff=RetryBackoff("fixed", 10.0)))
+    listed(cluster, job, {0: S, 1: F, 2: C})
+    cluster.scheduler.rejects = "no such account"
+    cluster.clock.turn(10)
+    cluster.keep_up()
+    cluster.scheduler.rejects = None
+    cluster.clock.turn(10)
+    cluster.keep_up()
+
+    third = cluster.latest(job)
+    assert (third.attempt, third.state, third.array_spec) == (3, JobState.SUBMITTED, "1")
+    assert cluster.elements(third) == {0: S, 2: C}
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_by_hand_no_element_is_forgotten_that_an_attempt_never_came_to_run(cluster, is_cancelled):
+    job = cluster.submit(array_spec="0-2", retry=TWO)
+    listed(cluster, job, {0: S, 1: F, 2: C})
+    if is_cancelled:
+        cluster.cancel(job.job_id)
+    cluster.scheduler.rejects = "no such account"
+    cluster.clock.turn(10)
+    cluster.keep_up()
+    cluster.scheduler.rejects = None
+
+    assert plan_by_hand(cluster.store, job.job_id, cluster.clock())
+
+    third = cluster.latest(job)
+    assert (third.attempt, third.array_spec) == (3, "1-2")
+    assert cluster.elements(third) == {0: S}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import attrs
 
 from molq.array_elements import ElementReport
+from molq.array_indices import are_indices, expand_indices
 from molq.errors import MolqError
 from molq.job_ids import new_job_id
 from molq.job_state import JobState
@@ -47,7 +48,7 @@ def _next_attempt(store: JobStore, change: Change, now: float) -> PlannedAttempt
     ended = change.new
     request = store.request(ended.job_id)
     policy = restore_policy(request)
-    elements = change.elements or _elements(store, ended)
+    elements = _elements(store, ended, change.elements)
     if not wants_retry(policy, ended, elements):
         return None
     again = [element for element in elements if is_retryable(policy, element)]
@@ -71,8 +72,16 @@ def _how_it_ended(change: Change) -> str:
     return f"is {ended.state.value}" + (f" ({ended.failure_reason})" if ended.failure_reason else "")
 
 
-def _elements(store: JobStore, job: TrackedJob) -> tuple[ElementReport, ...]:
-    return store.elements([job.job_id]).get(job.job_id, ()) if job.is_array else ()
+def _elements(
+    store: JobStore, job: TrackedJob, known: Sequence[ElementReport] | None = None
+) -> tuple[ElementReport, ...]:
+    """Return the elements of an array that is over, if any are known; those that never came to run ended as it did."""
+    if not job.is_array:
+        return ()
+    known = known or store.elements([job.job_id]).get(job.job_id, ())
+    asked_for = expand_indices(job.array_spec or "") if known and are_indices(job.array_spec) else ()
+    unheard = sorted(set(asked_for) - {element.index for element in known})
+    return (*known, *(ElementReport(index=i, native_state="", state=job.state, cause=job.cause) for i in unheard))
 
 
 def plan_by_hand(store: JobStore, job_id: str, now: float) -> bool:
