@@ -100,6 +100,23 @@ def test_a_pointer_that_could_not_be_set_is_set_later(cluster):
     assert cluster.scheduler.updates == [(child.scheduler_job_id, f"after_success:{second.scheduler_job_id}")]
 
 
+def test_a_pointer_that_cannot_be_set_is_not_tried_at_every_step(cluster):
+    parent = cluster.submit(retry=TWO)
+    waiting_for(cluster, parent)
+    end(cluster, parent, JobState.FAILED)
+    next_attempt(cluster, parent)
+    questions = []
+    cluster.scheduler.on_question = lambda: questions.append(cluster.clock())
+    cluster.fail_polls()
+    upkeep = Upkeep(poller=cluster.poller, submitter=cluster.submitter)
+
+    for _ in range(100):
+        upkeep.run()
+        cluster.clock.turn(0.1)
+
+    assert len(questions) == 1
+
+
 def test_a_job_whose_upstream_has_failed_for_good_is_ended(cluster):
     parent = cluster.submit(retry=TWO)
     child = waiting_for(cluster, parent)

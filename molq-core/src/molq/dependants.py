@@ -22,21 +22,8 @@ _log = logging.getLogger("molq")
 _ENDS_WITHOUT_A_START = (JobState.CANCELLED, JobState.FAILED, JobState.LOST)
 
 
-@attrs.frozen(kw_only=True)
-class LookedAfter:
-    """What came of it.
-
-    Attributes:
-        are_cancelled: whether the end of some jobs was asked for, which the next poll carries out.
-        is_complete: whether the scheduler could be told all that it has to know.
-    """
-
-    are_cancelled: bool
-    is_complete: bool
-
-
-def look_after_dependants(poller: Poller, refused: set[tuple[str, str]]) -> LookedAfter:
-    """Judge the edges of all jobs of the cluster that wait.
+def look_after_dependants(poller: Poller, refused: set[tuple[str, str]]) -> bool:
+    """Judge the edges of all jobs of the cluster that wait; tell whether some are to be cancelled by the next poll.
 
     Args:
         poller: asks the scheduler.
@@ -47,17 +34,16 @@ def look_after_dependants(poller: Poller, refused: set[tuple[str, str]]) -> Look
     for edge in store.waiting_edges(poller.cluster_name, poller.scheduler):
         by_job.setdefault(edge.job_id, []).append(edge)
     if not by_job:
-        return LookedAfter(are_cancelled=False, is_complete=True)
+        return False
     families = store.families({edge.dependency_job_id for edges in by_job.values() for edge in edges})
     stranded = {job_id: reason for job_id, edges in by_job.items() if (reason := _stranded(edges, families))}
     for job_id, reason in stranded.items():
         store.request_cancel(job_id, poller.clock(), reason)
-    is_complete = True
     others = [job_id for job_id in by_job if job_id not in stranded]
     for job in store.tracked_jobs(others):
-        if job.scheduler_job_id is not None and not _is_up_to_date(poller, job, by_job[job.job_id], families, refused):
-            is_complete = False
-    return LookedAfter(are_cancelled=bool(stranded), is_complete=is_complete)
+        if job.scheduler_job_id is not None:
+            _bring_up_to_date(poller, job, by_job[job.job_id], families, refused)
+    return bool(stranded)
 
 
 def _stranded(edges: Iterable[JobDependency], families: Mapping[str, Family]) -> str | None:
@@ -67,19 +53,19 @@ def _stranded(edges: Iterable[JobDependency], families: Mapping[str, Family]) ->
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _is_up_to_date(
+def _bring_up_to_date(
     poller: Poller,
     job: TrackedJob,
     edges: Sequence[JobDependency],
     families: Mapping[str, Family],
     refused: set[tuple[str, str]],
-) -> bool:
-    """Have the scheduler wait for the right attempts; tell whether it could be told."""
+) -> None:
+    """Have the scheduler wait for the right attempts; if it cannot be told, the next round tries again."""
     known = [edge for edge in edges if edge.dependency_job_id in families]
     pending = [e for e in known if relation_of(e.dependency_type, families[e.dependency_job_id]) == PENDING]
     if any(why_held(e.dependency_type, families[e.dependency_job_id], poller.backend) for e in pending):
         # The next attempt is not there yet, or the scheduler has the edge already and judges it as it can.
-        return True
+        return
     refs = [DependencyRef(e.dependency_job_id, e.dependency_type) for e in pending]
     try:
         compiled = compile_pending([(ref, families[ref.job_id]) for ref in refs], poller.backend)
@@ -87,16 +73,15 @@ def _is_up_to_date(
         outdated = [e for e in pending if e.scheduler_dependency != words[e]]
         moot = [e for e in known if _is_moot(e, families[e.dependency_job_id], poller.backend)]
         if (not outdated and not moot) or (job.job_id, compiled.expression) in refused:
-            return True
+            return
         if not _update(poller, job, compiled.expression):
             refused.add((job.job_id, compiled.expression))
-            return True
+            return
     except (SchedulerError, BackendError) as error:
         _log.warning("job %s could not be pointed to what it waits for, which is tried again: %s", job.job_id, error)
-        return False
+        return
     now_known = [attrs.evolve(e, scheduler_dependency=words[e]) for e in outdated]
     poller.store.set_edges([*now_known, *(attrs.evolve(e, scheduler_dependency=None) for e in moot)])
-    return True
 
 
 def _update(poller: Poller, job: TrackedJob, expression: str) -> bool:

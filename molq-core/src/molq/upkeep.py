@@ -29,7 +29,8 @@ _REST_SHARE = 10.0
 _LONGEST_REST = 2.0
 
 _LONGEST_SLEEP = 30.0
-"""Seconds after which it is looked again, although nothing is known to be due: another process may have died."""
+"""Seconds after which it is looked again, although nothing is known to be due: another process may have died, and what
+could not be told to the scheduler is told again."""
 
 
 @attrs.define(kw_only=True)
@@ -67,13 +68,12 @@ class Upkeep:
         newest = store.newest_transition()
         if newest == self._seen and now < self._wake_at <= now + _LONGEST_SLEEP:
             return
-        looked_after = look_after_dependants(self.poller, self._refused)
-        if looked_after.are_cancelled:
+        if look_after_dependants(self.poller, self._refused):
             self.poller.poll_quietly()
         due = store.waiting_in_molq(self.poller.cluster_name, self.poller.scheduler, now)
         for job in self._without_those_that_go_on(due):
             submit_waiting(self.submitter, job)
-        self._seen = newest if looked_after.is_complete else None
+        self._seen = newest
         later = store.next_due_after(self.poller.cluster_name, self.poller.scheduler, now)
         self._wake_at = min(now + _LONGEST_SLEEP, now + _LONGEST_SLEEP if later is None else later)
 
