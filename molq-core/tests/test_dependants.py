@@ -279,6 +279,29 @@ def test_a_scheduler_that_misjudges_arrays_is_not_asked_to_judge_them(cluster):
     assert cluster.state(child) is JobState.SUBMITTED
 
 
+@pytest.mark.parametrize(("condition", "runs"), [("after_success", False), ("after_failure", True), ("after", True)])
+def test_an_attempt_of_some_elements_is_not_left_to_the_scheduler_to_judge_if_others_have_failed(
+    cluster, condition, runs
+):
+    array = cluster.submit(array_spec="0-2", retry=TWO)
+    child = waiting_for(cluster, array, condition)
+    states = {0: JobState.SUCCEEDED, 1: JobState.FAILED, 2: JobState.CANCELLED}
+    cluster.scheduler.list_elements(array.scheduler_job_id, states)
+    cluster.refresh()
+    second = next_attempt(cluster, array)
+    cluster.keep_up()
+    assert second.array_spec == "1"
+    assert cluster.scheduler.updates == []
+
+    cluster.scheduler.list_elements(second.scheduler_job_id, {1: JobState.SUCCEEDED})
+    cluster.refresh()
+
+    assert cluster.state(second) is JobState.CANCELLED
+    assert cluster.state(child) is (JobState.SUBMITTED if runs else JobState.CANCELLED)
+    asked = [cluster.scheduler.request(i) for i in cluster.scheduler.ids if cluster.scheduler.request(i).dependency]
+    assert not runs or asked == []
+
+
 def test_a_scheduler_that_would_forget_a_dependant_gets_it_when_the_other_has_started(cluster):
     describe = cluster.backend.description
     cluster.backend = cluster.scheduler.backend(

@@ -78,10 +78,12 @@ class Family:
     Attributes:
         latest: the latest attempt, whose state is the family's.
         started_at: when the first of the attempts that started did so.
+        carries_failures: whether elements of an array did not succeed that the latest attempt does not run again.
     """
 
     latest: TrackedJob
     started_at: float | None
+    carries_failures: bool = False
 
     @property
     def may_go_on(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from molq.array_elements import ElementReport
+from molq.array_indices import are_indices, expand_indices
 from molq.errors import JobNotFoundError, StoreError
 from molq.job_state import JobState
 from molq.records import JobDependency, JobRecord, StatusTransition
@@ -198,10 +199,13 @@ class Questions:
                 (json.dumps(roots),),
             )
         )
+        retried_arrays = [job.job_id for job in tracked.values() if job.is_array and job.attempt > 1]
+        elements = self.elements(retried_arrays) if retried_arrays else {}
         return {
             job_id: Family(
                 latest=tracked[attempt],
                 started_at=starts.get(tracked[attempt].root_job_id, tracked[attempt].started_at),
+                carries_failures=_carries_failures(tracked[attempt], elements.get(attempt, ())),
             )
             for job_id, attempt in latest.items()
             if attempt in tracked
@@ -336,6 +340,11 @@ class Questions:
             (rows.as_column(job_id),),
         )
         return list(rows.dependencies(found))
+
+
+def _carries_failures(job: TrackedJob, elements: Iterable[ElementReport]) -> bool:
+    failures = {element.index for element in elements if element.state is not JobState.SUCCEEDED}
+    return bool(failures) and are_indices(job.array_spec) and not failures <= set(expand_indices(job.array_spec or ""))
 
 
 def _no_job(job_id: str) -> JobNotFoundError:
