@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from molq.backend import FoundJob, SchedulerError, SubmitReceipt, SubmitRejected, SubmitUnconfirmed
+from molq.backend import FoundJob, SchedulerError, SubmitDeferred, SubmitReceipt, SubmitRejected, SubmitUnconfirmed
 from molq.errors import BackendError
+from molq.job_folder import JobFolder, JobPlace
 from molq.job_state import JobState
+from molq.policies import RetryBackoff, RetryPolicy
 
 
 def reads_replies(reply):
@@ -19,6 +21,8 @@ def reads_replies(reply):
         return SubmitReceipt(scheduler_job_id=reply.stdout.split()[1])
     if reply.stdout.startswith("no "):
         raise SubmitRejected(reply.stdout[3:])
+    if reply.stdout.startswith("later "):
+        raise SubmitDeferred(reply.stdout[6:])
     raise SubmitUnconfirmed(f"said {reply.stdout!r}")
 
 
@@ -44,6 +48,11 @@ def unconfirmed(cluster):
 
 def leave_reply(job, text):
     Path(job.job_dir, "submit.out").write_text(text)
+
+
+def leave_reply_in_new_folder(cluster, job, text):
+    JobFolder.create(JobPlace.of(job.job_dir), job.job_id, cluster.clock())
+    leave_reply(job, text)
 
 
 def test_a_job_is_adopted_by_its_tag(cluster, unconfirmed):
@@ -272,3 +281,18 @@ def test_many_processes_adopt_a_job_once(cluster, unconfirmed):
     assert cluster.steps(job) == ["CREATED", "SUBMITTED", "QUEUED"]
     for process in others:
         process.store.close()
+
+
+def test_an_attempt_that_met_a_limit_goes_on_waiting_although_its_submitter_died(by_command):
+    job = by_command.submit(retry=RetryPolicy(2, backoff=RetryBackoff("fixed", 10.0)))
+    by_command.say(job, JobState.FAILED, exit_code=1)
+    by_command.refresh()
+    second = by_command.latest(job)
+    by_command.store.claim(second, by_command.clock())
+    leave_reply_in_new_folder(by_command, second, "later your limit of jobs is reached")
+    by_command.clock.turn(10)
+
+    by_command.refresh()
+
+    assert by_command.latest(job).state is JobState.SUBMITTED
+    assert [record.attempt for record in by_command.store.family(job.job_id)] == [1, 2]

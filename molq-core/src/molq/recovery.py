@@ -68,8 +68,10 @@ class Recovery:
         if reply is not None:
             try:
                 receipt = self.backend.read_submit_reply(reply)
-            except (SubmitRejected, SubmitDeferred) as error:
+            except SubmitRejected as error:
                 return self._failed(job, str(error), "the scheduler had refused it")
+            except SubmitDeferred as error:
+                return self._never_submitted(job, str(error), "the scheduler could not take it then")
             except (SchedulerError, BackendError):
                 return None
             return self._adopted(job, receipt.scheduler_job_id, "the scheduler's reply was on disk")
