@@ -231,6 +231,14 @@ def test_a_submission_leaves_its_reply_on_disk(folder, submitting):
     assert modes["submit.out"] == modes["submit.err"] == modes["submit.exit"] == 0o600
 
 
+def test_a_submission_that_is_forgotten_may_be_followed_by_another(folder, submitting):
+    submitting.submit(["cat"], stdin="first\n")
+
+    folder.forget_submission()
+
+    assert submitting.submit(["cat"], stdin="second\n").stdout == "second\n"
+
+
 def test_a_submission_keeps_the_users_language(folder):
     with folder.submit_lock() as lock:
         commands = SystemCommands(DESCRIPTION, {**os.environ, "LC_ALL": "xx"}, folder=folder, lock=lock)

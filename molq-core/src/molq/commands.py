@@ -20,14 +20,13 @@ from typing import IO
 
 from molq.backend import BackendDescription, CommandReply, SubmitUnconfirmed
 from molq.errors import CommandFailedError, CommandNotStartedError
-from molq.job_folder import SUBMIT_CODE, SUBMIT_ERR, SUBMIT_OUT, JobFolder
+from molq.job_folder import SUBMIT_CODE, SUBMIT_ERR, SUBMIT_IN, SUBMIT_OUT, JobFolder
 
 RUN_TIMEOUT = 60.0
 SUBMIT_TIMEOUT = 120.0
 LONGEST_OUTPUT = 256 * 1024 * 1024
 """How many bytes a program may write before it is taken for one that never ends."""
 
-_SUBMIT_IN = "submit.in"
 _BLOCK = 64 * 1024
 _LONGEST_SHOWN = 200
 
@@ -132,7 +131,7 @@ def _submit_files(folder: JobFolder, argv: Sequence[str], stdin: str | None) -> 
             replies = tuple(_new_file(f"{folder.path}/{name}", files) for name in (SUBMIT_OUT, SUBMIT_ERR))
             source = subprocess.DEVNULL
             if stdin is not None:
-                path = folder.write(_SUBMIT_IN, os.fsencode(stdin))
+                path = folder.write(SUBMIT_IN, os.fsencode(stdin))
                 source = files.enter_context(path.open("rb")).fileno()
         except FileExistsError as error:
             # The first command may have been heard.

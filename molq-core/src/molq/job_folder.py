@@ -21,6 +21,7 @@ SCRIPT = "job.sh"
 STDOUT = "stdout.log"
 STDERR = "stderr.log"
 SUBMIT_LOCK = "submit.lock"
+SUBMIT_IN = "submit.in"
 SUBMIT_OUT = "submit.out"
 SUBMIT_ERR = "submit.err"
 SUBMIT_CODE = "submit.exit"
@@ -171,7 +172,7 @@ class JobFolder:
 
     def forget_submission(self) -> None:
         """Delete what an earlier submission left, which surely never reached the scheduler."""
-        for name in (SUBMIT_OUT, SUBMIT_ERR, SUBMIT_CODE):
+        for name in (SUBMIT_IN, SUBMIT_OUT, SUBMIT_ERR, SUBMIT_CODE):
             with suppress(FileNotFoundError):
                 os.unlink(self.path / name)
 
