@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import attrs
@@ -445,6 +446,20 @@ def test_an_attempt_whose_files_are_not_seen_from_here_goes_on_waiting(cluster):
     cluster.keep_up()
 
     assert cluster.state(second) is JobState.SUBMITTED
+
+
+def test_an_attempt_whose_folder_cannot_be_reached_goes_on_waiting_and_hinders_no_other(cluster):
+    (cluster.folder / "gone").mkdir()
+    job, other = cluster.submit(cwd=cluster.folder / "gone", retry=THREE), cluster.submit(retry=THREE)
+    fail(cluster, job)
+    fail(cluster, other)
+    shutil.rmtree(cluster.folder / "gone")
+    (cluster.folder / "gone").write_text("a file by now")
+
+    next_attempt(cluster, job)
+
+    assert "Not a directory" in cluster.latest(job).reason
+    assert cluster.latest(other).state is JobState.SUBMITTED
 
 
 def test_a_raw_dependency_on_jobs_that_are_over_is_not_repeated(cluster):

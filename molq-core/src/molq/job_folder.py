@@ -163,6 +163,10 @@ class JobFolder:
             status = os.lstat(folder.path)
         except FileNotFoundError:
             return cls.create(place, job_id, now)
+        except OSError as error:
+            raise ScriptError(
+                f"cannot enter the job's folder {str(folder.path)!r}: {error.strerror}", path=folder.path
+            ) from error
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise ScriptError(
                 f"{str(folder.path)!r} should be the job's folder, and is no folder of this user's; move it away",
