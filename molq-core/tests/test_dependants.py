@@ -174,6 +174,19 @@ def test_a_held_job_is_left_to_the_scheduler_with_the_last_attempt(cluster):
     assert edge.scheduler_dependency == f"after_failure:{second.scheduler_job_id}"
 
 
+def test_a_held_job_that_the_scheduler_refuses_is_tried_again_since_nobody_was_told(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent, "after", retry=TWO)
+    cluster.scheduler.rejects = "no such account"
+    end(cluster, parent, JobState.SUCCEEDED)
+    assert cluster.record(child).failure_reason == "no such account"
+
+    cluster.scheduler.rejects = None
+    second = next_attempt(cluster, child)
+
+    assert (second.attempt, second.state) == (2, JobState.SUBMITTED)
+
+
 def test_a_held_job_that_can_never_run_is_over_without_a_command(cluster):
     parent = cluster.submit(retry=TWO)
     child = waiting_for(cluster, parent, "after_failure")

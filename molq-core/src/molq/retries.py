@@ -25,8 +25,8 @@ def may_be_retried(ended: TrackedJob) -> bool:
     """Tell, before any policy is read, whether a job that has just ended may be tried again at all."""
     if ended.state in (JobState.SUCCEEDED, JobState.CANCELLED) or not ended.state.is_terminal:
         return False
-    # Whoever submitted the first attempt was told that it was not submitted.
-    was_told = ended.attempt == 1 and ended.cause == NEVER_SUBMITTED
+    # Whoever submitted the first attempt was told that it was not submitted, unless it had to wait in molq.
+    was_told = ended.attempt == 1 and ended.cause == NEVER_SUBMITTED and ended.not_before is None
     return ended.attempt < ended.max_attempts and ended.cancel_requested_at is None and not was_told
 
 
