@@ -318,6 +318,33 @@ def test_an_element_whose_cancel_was_accepted_goes_on_until_it_is_over(cluster):
     assert cluster.state(job) is S
 
 
+def test_a_cancelled_element_that_is_gone_and_wrote_that_a_signal_ended_it_is_not_tried_again(cluster):
+    cancelling(cluster, {1})
+    job = cluster.submit(array_spec="0-1", retry=TWO)
+    listed(cluster, job, {0: R, 1: R})
+    cancel_elements(cluster.poller, job.job_id, [1])
+
+    cluster.end(job, 143, element=1)
+    listed(cluster, job, {0: S})
+
+    assert cluster.elements(job) == {0: S, 1: C}
+    assert cluster.latest(job).attempt == 1
+
+
+def test_a_cancelled_array_that_is_gone_and_wrote_that_a_signal_ended_it_is_cancelled(cluster):
+    job = cluster.submit(array_spec="0-1")
+    listed(cluster, job, {0: R, 1: R})
+    cluster.scheduler.cancels_slowly = True
+    cluster.cancel(job.job_id)
+
+    cluster.end(job, 143, element=0)
+    cluster.end(job, 143, element=1)
+    cluster.forget(job)
+    cluster.refresh()
+
+    assert cluster.record(job).failure_reason == "2 of 2 elements were cancelled: 0-1"
+
+
 def test_a_refused_cancel_of_an_element_is_an_error(cluster):
     cancelling(cluster, set())
     job = cluster.submit(array_spec="0-1")

@@ -10,7 +10,7 @@ import attrs
 from molq.array_elements import ElementReport
 from molq.array_indices import are_indices, expand_indices
 from molq.backend import JobReport
-from molq.endings import cause_of, signal_in
+from molq.endings import cause_of, followed_a_cancel, signal_in
 from molq.job_folder import ExitFile, JobFolder
 from molq.job_state import JobState
 from molq.tracking import TrackedJob
@@ -69,7 +69,7 @@ def gather(
             exit_file = folder.read_exit(index)
             if exit_file is not None:
                 ends.append(exit_file.at)
-        element = _judge(index, listed.get(index), before.get(index), exit_file, is_answered=is_answered)
+        element = _judge(job, index, listed.get(index), before.get(index), exit_file, is_answered=is_answered)
         if element is None:
             missing.add(index)
         else:
@@ -90,6 +90,7 @@ def _asked_for(job: TrackedJob, listed: Iterable[int]) -> Iterable[int]:
 
 
 def _judge(
+    job: TrackedJob,
     index: int,
     listed: ElementReport | None,
     before: ElementReport | None,
@@ -107,9 +108,18 @@ def _judge(
         return _still_to_end(seen) if is_to_end(before) and not _is_over(seen) else seen
     if before is not None and _is_over(before):
         return before
-    if exit_file is None and is_answered and is_to_end(before):
-        return ElementReport(index=index, native_state=_NO_WORD, state=JobState.CANCELLED, cause=CANCELLED)
-    return None if exit_file is None else _failed(index, _NO_WORD, exit_file)
+    if exit_file is None:
+        is_gone = is_answered and is_to_end(before)
+        return (
+            ElementReport(index=index, native_state=_NO_WORD, state=JobState.CANCELLED, cause=CANCELLED)
+            if is_gone
+            else None
+        )
+    failed = _failed(index, _NO_WORD, exit_file)
+    is_cancelled = is_to_end(before) or followed_a_cancel(
+        exit_file.code, exit_file.at, job.cancel_requested_at, job.cancel_accepted_at
+    )
+    return attrs.evolve(failed, state=JobState.CANCELLED, cause=CANCELLED) if is_cancelled else failed
 
 
 def is_to_end(element: ElementReport | None) -> bool:

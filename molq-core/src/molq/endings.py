@@ -7,6 +7,7 @@ import signal as signals
 from molq.job_state import JobState
 
 _LARGEST_SIGNAL = 64
+_SKEW_SECONDS = 60.0
 
 _CAUSES = {
     JobState.TIMED_OUT: "timeout",
@@ -28,6 +29,18 @@ def signal_in(exit_code: int | None) -> int | None:
     if exit_code is None or not 128 < exit_code <= 128 + _LARGEST_SIGNAL:
         return None
     return exit_code - 128
+
+
+def followed_a_cancel(exit_code: int, ended_at: float, requested_at: float | None, accepted_at: float | None) -> bool:
+    """Tell whether an end that was not a success followed a request to cancel the job.
+
+    The times may come from the clocks of two machines. So if the scheduler took the request, for which the job must
+    still have been there, a death by a signal may seem to be a little earlier.
+    """
+    if requested_at is None:
+        return False
+    slack = _SKEW_SECONDS if accepted_at is not None and signal_in(exit_code) is not None else 0.0
+    return requested_at <= ended_at + slack
 
 
 def cause_of(state: JobState, signal: int | None) -> str | None:

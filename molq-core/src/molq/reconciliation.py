@@ -6,7 +6,7 @@ import attrs
 
 from molq.array_reconciliation import decide_array
 from molq.backend import JobReport
-from molq.endings import cause_of, describe, signal_in
+from molq.endings import cause_of, describe, followed_a_cancel, signal_in
 from molq.evidence import Answer, Evidence
 from molq.job_folder import ExitFile, StartFile
 from molq.job_state import JobState
@@ -16,7 +16,6 @@ from molq.tracking import Change, TrackedJob
 _LAG_SECONDS = 30.0
 """How long a scheduler's listing may lag behind a script that has started."""
 
-_SKEW_SECONDS = 60.0
 _TIME_LIMIT_SLACK_SECONDS = 5.0
 
 
@@ -172,7 +171,7 @@ def _ended_by_exit_file(job: TrackedJob, evidence: Evidence, exit_file: ExitFile
     if code == 0:
         new = attrs.evolve(ended, state=JobState.SUCCEEDED, exit_code=0)
         return _change(job, new, _found_again(job, said))
-    if _was_cancelled(job, exit_file, number):
+    if followed_a_cancel(exit_file.code, exit_file.at, job.cancel_requested_at, job.cancel_accepted_at):
         ended = attrs.evolve(ended, state=JobState.CANCELLED)
         said += " after somebody asked to cancel the job"
     elif number is not None and _was_at_its_limit(job, evidence.start, exit_file, now):
@@ -260,18 +259,6 @@ def _time_of_start(job: TrackedJob, start: StartFile) -> float:
 
 def _not_before_submission(job: TrackedJob, at: float) -> float:
     return max(at, job.created_at if job.submitted_at is None else job.submitted_at)
-
-
-def _was_cancelled(job: TrackedJob, exit_file: ExitFile, number: int | None) -> bool:
-    """Tell whether the end followed a request to cancel.
-
-    The two times may come from the clocks of two machines. So if the scheduler took the request, for which the job must
-    still have been there, a death by a signal may seem to be a little earlier.
-    """
-    if job.cancel_requested_at is None:
-        return False
-    slack = _SKEW_SECONDS if job.cancel_accepted_at is not None and number is not None else 0.0
-    return job.cancel_requested_at <= exit_file.at + slack
 
 
 def _was_at_its_limit(job: TrackedJob, start: StartFile | None, exit_file: ExitFile, now: float) -> bool:
