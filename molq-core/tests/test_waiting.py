@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
+import threading
+import time
 
 import attrs
 import pytest
 
-from molq.errors import BackendError, MolqTimeoutError
+from molq.async_waiting import AsyncWaiter
+from molq.errors import BackendError, MolqTimeoutError, StoreError
+from molq.events import EventType
 from molq.job_state import JobState
+from molq.policies import RetryBackoff, RetryPolicy
+from molq.store import JobStore
 
 
 def test_the_exit_file_ends_the_wait_without_a_poll(cluster, clock):
@@ -283,3 +290,77 @@ def test_a_script_that_runs_though_its_submission_is_unconfirmed_wakes_a_poll(cl
 
     assert cluster.state(job) is JobState.SUCCEEDED
     assert clock.now - began <= 1.2
+
+
+def test_who_waits_is_told_of_an_end_that_another_process_learned_last(cluster):
+    bus, tail = cluster.listen()
+    heard = []
+    bus.on(EventType.JOB_COMPLETED, heard.append)
+    job, other = cluster.submit(), cluster.another_process()
+
+    def tell_and_be_overtaken():
+        tail.catch_up()
+        cluster.start(job)
+        cluster.end(job, 0)
+        other.look()
+
+    cluster.waiter(on_step=tell_and_be_overtaken).wait([job.job_id], timeout=10)
+
+    assert [payload.job_id for payload in heard] == [job.job_id]
+
+
+class OvertakenStore(JobStore):
+    """A store in which another process is always faster than the question about states."""
+
+    def states(self, job_ids):
+        self.overtake()
+        return super().states(job_ids)
+
+
+def test_an_attempt_that_is_withdrawn_does_not_end_the_wait(cluster):
+    policy = RetryPolicy(2, (JobState.LOST,), backoff=RetryBackoff("fixed", 1000.0))
+    job = cluster.submit(retry=policy)
+    cluster.say(job, JobState.LOST)
+    cluster.refresh()
+    assert cluster.latest(job).attempt == 2
+    store = OvertakenStore(cluster.store.path)
+    cluster.say(job, JobState.RUNNING)
+    store.overtake = cluster.another_process().refresh
+
+    ended, _ = cluster.waiter(poller=cluster.poller_with(store)).step([job.job_id])
+
+    assert ended == []
+    store.close()
+
+
+class BrokenLook:
+    """Stands for a waiter whose look fails once somebody else waits too."""
+
+    def __init__(self):
+        self.monotonic = time.monotonic
+        self.goes_on = threading.Event()
+
+    def step(self, pending):
+        self.goes_on.wait(10)
+        raise StoreError(f"cannot look at {len(pending)}", path="jobs.db")
+
+
+def test_whoever_waits_within_asyncio_is_told_that_a_look_failed():
+    broken = BrokenLook()
+    waiter = AsyncWaiter(broken)
+
+    async def end_of(job_id):
+        async for _ in waiter.as_they_end([job_id], None):
+            raise AssertionError
+
+    async def main():
+        first = asyncio.ensure_future(end_of("one"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(end_of("other"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        broken.goes_on.set()
+        return await asyncio.wait_for(asyncio.gather(first, second, return_exceptions=True), 10)
+
+    assert [type(outcome) for outcome in asyncio.run(main())] == [StoreError, StoreError]

@@ -60,8 +60,8 @@ class AsyncWaiter:
         while pending := [job_id for job_id, future in self._futures.items() if not future.done()]:
             try:
                 ended, look_took = await asyncio.to_thread(self._waiter.step, pending)
-            except Exception as error:  # noqa: BLE001 - who waits is told
-                for job_id in pending:
+            except Exception as error:  # noqa: BLE001 - who waits is told, and so is who has come meanwhile
+                for job_id in list(self._futures):
                     self._settle(job_id, error)
                 return
             for job_id in ended:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -78,8 +78,9 @@ class Waiter:
         # Asked anew: an attempt that has just failed may be followed by another.
         latest = store.latest_attempts(pending)
         states = store.states(set(latest.values()))
-        # A row that is gone was cleaned up, which only happens to jobs that are over.
-        ended = [i for i in pending if latest.get(i) not in states or states[latest[i]].is_terminal]
+        ended = [job_id for job_id in pending if _is_over(job_id, latest.get(job_id, job_id), states)]
+        if ended:
+            self.on_step()  # another process may have learned of an end since
         return ended, look_took
 
     def too_late(self, pending: Sequence[str], timeout: float) -> MolqTimeoutError:
@@ -97,6 +98,14 @@ class Waiter:
         return MolqTimeoutError(
             f"still active after {timeout:g} s: {shown}{more}; the jobs go on", timeout=timeout, active=active
         )
+
+
+def _is_over(job_id: str, attempt: str, states: Mapping[str, JobState]) -> bool:
+    if attempt in states:
+        return states[attempt].is_terminal
+    # A row that is gone was cleaned up, which only happens to jobs that are over. But a later attempt is withdrawn if
+    # the one before it goes on after all.
+    return attempt == job_id
 
 
 def pause(waited: float, look_took: float) -> float:
