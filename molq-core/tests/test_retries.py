@@ -349,6 +349,19 @@ def test_an_attempt_waits_until_it_is_known_that_the_last_one_does_not_go_on(clu
     assert cluster.latest(job).state is JobState.SUBMITTED
 
 
+def test_an_attempt_waits_while_the_scheduler_cannot_tell_whether_the_last_one_is_over(cluster):
+    job = cluster.submit(retry=THREE)
+    cluster.start(job)
+    cluster.say(job, JobState.FAILED, cause="node_fail")
+    cluster.refresh()
+    cluster.scheduler.leave_unanswered(job.scheduler_job_id)
+
+    second = next_attempt(cluster, job)
+
+    assert second.waits_in_molq
+    assert second.reason == "waits until the scheduler can tell whether the last attempt is over"
+
+
 def test_a_job_that_the_scheduler_starts_again_by_itself_is_not_tried_again_beside(cluster):
     job = cluster.submit(retry=THREE)
     cluster.start(job)

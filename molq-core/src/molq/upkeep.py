@@ -84,15 +84,13 @@ class Upkeep:
         if not doubtful:
             return list(due)
         try:
-            going_on = self._active_among(doubtful)
+            blamed = self._not_over_among(doubtful)
         except (SchedulerError, BackendError) as error:
             _log.warning("it could not be asked whether earlier attempts are surely over: %s", error)
             blamed = {
                 job.job_id: f"waits until the scheduler says whether the last attempt is over: {error}"
                 for job in doubtful
             }
-        else:
-            blamed = dict.fromkeys(going_on, "the scheduler says that the last attempt goes on")
         ready = []
         for job in due:
             reason = blamed.get(job.previous_attempt_job_id or "")
@@ -102,18 +100,22 @@ class Upkeep:
                 postpone(self.submitter, job, reason)
         return ready
 
-    def _active_among(self, jobs: Sequence[TrackedJob]) -> set[str]:
-        """Return the jobs that the scheduler has as active, and those of which it could not tell."""
+    def _not_over_among(self, jobs: Sequence[TrackedJob]) -> dict[str, str]:
+        """Return why some jobs are not surely over: the scheduler has them as active, or could not tell."""
         poller = self.poller
         answer = poller.backend.poll_jobs(tuple(as_submitted(job) for job in jobs), poller.options, poller.commands)
         reports = {report.scheduler_job_id: report for report in answer.reports}
-        active = {job.job_id for job in jobs if job.scheduler_job_id in answer.unanswered}
+        blamed = {
+            job.job_id: "waits until the scheduler can tell whether the last attempt is over"
+            for job in jobs
+            if job.scheduler_job_id in answer.unanswered
+        }
         for job in jobs:
             report = reports.get(job.scheduler_job_id or "")
             if report is not None and report.tag in (None, job.job_id) and _says_active(report):
-                active.add(job.job_id)
+                blamed[job.job_id] = "the scheduler says that the last attempt goes on"
                 self._revive(job, report)
-        return active
+        return blamed
 
     def _revive(self, job: TrackedJob, report: JobReport) -> None:
         """Believe again in a job that was thought to be over; that withdraws the attempt that waits to follow it."""
