@@ -5,9 +5,11 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from molq.attempts import plan_by_hand
 from molq.job_spec import DependencyRef
 from molq.job_state import JobState
 from molq.policies import RetryBackoff, RetryPolicy
+from molq.store.retention import Departure
 from molq.upkeep import Upkeep
 
 TWO = RetryPolicy(max_attempts=2, backoff=RetryBackoff("fixed", 10.0))
@@ -332,6 +334,23 @@ def test_a_scheduler_that_would_forget_a_dependant_gets_it_when_the_other_has_st
     assert cluster.scheduler.request(submitted.scheduler_job_id).dependency == (
         f"after_failure:{parent.scheduler_job_id}"
     )
+
+
+@pytest.mark.parametrize("has_run", [True, False])
+def test_a_job_may_be_tried_again_that_ran_after_one_whose_record_is_gone(cluster, has_run):
+    parent = cluster.submit()
+    child = waiting_for(cluster, parent)
+    end(cluster, parent, JobState.SUCCEEDED if has_run else JobState.FAILED)
+    if has_run:
+        end(cluster, child, JobState.FAILED)
+    ended = next(cluster.store.retention.ended_families("c", None, cleaned=False, until=cluster.clock(), now=0))
+    (family,) = (family for family in ended if family.root_job_id == parent.job_id)
+    cluster.store.retention.let_go([Departure(family=family, with_records=True)], 0)
+
+    assert plan_by_hand(cluster.store, child.job_id, cluster.clock())
+    cluster.keep_up()
+
+    assert cluster.latest(child).state is (JobState.SUBMITTED if has_run else JobState.FAILED)
 
 
 def test_a_scheduler_that_never_releases_is_told_that_there_is_nothing_to_wait_for(cluster):

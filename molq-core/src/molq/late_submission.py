@@ -11,7 +11,9 @@ from molq.backend import SchedulerError
 from molq.errors import BackendError, ConfigError, JobNotFoundError, ScriptError, SubmitError
 from molq.job_folder import JobFolder, JobPlace
 from molq.job_script import ENVIRONMENT, PAYLOAD
+from molq.job_spec import JobSpec
 from molq.snapshots import restore_options, restore_spec
+from molq.store import JobStore
 from molq.submission import AGAIN_SECONDS, Submitter, edges_of, write_parts
 from molq.submission_plan import SubmissionPlan, plan_submission
 from molq.submitter_environment import kept_in
@@ -57,7 +59,7 @@ def _planned(submitter: Submitter, job: TrackedJob) -> tuple[Submitter, Submissi
     store = submitter.store
     record, request = store.job(job.job_id), store.request(job.job_id)
     source = Path(store.job(record.root_job_id).job_dir)
-    spec = restore_spec(request, record, source / PAYLOAD)
+    spec = _without_bygones(store, job, restore_spec(request, record, source / PAYLOAD))
     options = restore_options(request, submitter.target.backend.description.options_class)
     target = attrs.evolve(submitter.target, options=options)
     plan = plan_submission(
@@ -69,6 +71,19 @@ def _planned(submitter: Submitter, job: TrackedJob) -> tuple[Submitter, Submissi
         environment=_environment(source) if request.get("execution", {}).get("env_names") else None,
     )
     return attrs.evolve(submitter, target=target, environment=kept_in(source) or submitter.environment), plan
+
+
+def _without_bygones(store: JobStore, job: TrackedJob, spec: JobSpec) -> JobSpec:
+    """Leave out jobs whose records are gone, if an earlier attempt has started and so was right to."""
+    refs = spec.scheduling.dependencies
+    upstreams = store.families([ref.job_id for ref in refs])
+    if (
+        len(upstreams) == len({ref.job_id for ref in refs})
+        or store.families([job.job_id])[job.job_id].started_at is None
+    ):
+        return spec
+    left = tuple(ref for ref in refs if ref.job_id in upstreams)
+    return attrs.evolve(spec, scheduling=attrs.evolve(spec.scheduling, dependencies=left))
 
 
 def _environment(source: Path) -> bytes:
