@@ -23,6 +23,7 @@ from molq import (
     SubmitError,
     Submitor,
 )
+from molq_slurm.testing import FakeSlurm
 
 _ENOUGH = 30.0
 _SOON = RetryPolicy(max_attempts=3, backoff=RetryBackoff("fixed", 0.1))
@@ -209,3 +210,18 @@ def test_the_event_loop_goes_on_while_jobs_are_awaited(submitor: Submitor):
 
 async def _as_coroutine(job):
     return await job
+
+
+def test_a_submitor_has_nothing_to_do_with_another_schedulers_jobs_under_the_same_name(
+    store: JobStore, fake_slurm: FakeSlurm
+):
+    with Submitor("lab", "slurm", store=store) as slurm, Submitor("lab", "local", store=store) as local:
+        waiting = slurm.submit(argv=["true"])
+        heard = []
+        local.on(EventType.STATUS_CHANGE, heard.append)
+        job = local.submit(argv=["true"])
+
+        assert [record.job_id for record in local.list()] == [job.job_id]
+        assert [record.job_id for record in local.watch(timeout=_ENOUGH)] == [job.job_id]
+        assert {payload.job_id for payload in heard} == {job.job_id}
+        assert [record.job_id for record in slurm.list()] == [waiting.job_id]

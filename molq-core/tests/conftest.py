@@ -178,7 +178,7 @@ class Cluster:
 
     def listen(self) -> tuple[EventBus, EventTail]:
         bus = EventBus()
-        return bus, EventTail(self.store, "c", bus)
+        return bus, EventTail(self.store, "c", "memory", bus)
 
 
 @pytest.fixture

@@ -44,6 +44,17 @@ def test_each_step_is_told_once_and_in_order(cluster, heard):
     assert steps == [JobState.CREATED, JobState.SUBMITTED, JobState.RUNNING, JobState.SUCCEEDED]
 
 
+def test_what_happens_on_another_scheduler_of_the_same_cluster_name_is_not_told(cluster, heard):
+    events, tail = heard
+    cluster.submit()
+
+    tail.catch_up()
+
+    assert len(events) == 2
+    assert cluster.store.jobs("c", "other") == []
+    assert cluster.store.transitions_after(0, "c", "other") == []
+
+
 def test_a_payload_has_the_step_and_the_record(cluster, heard):
     events, tail = heard
     job = cluster.submit()
@@ -178,7 +189,7 @@ def test_events_of_another_cluster_are_not_told(cluster, heard):
     from molq.events import EventBus, EventTail
 
     bus, others = EventBus(), []
-    tail = EventTail(cluster.store, "elsewhere", bus)
+    tail = EventTail(cluster.store, "elsewhere", "memory", bus)
     bus.on("status_change", others.append)
     cluster.submit()
 

@@ -311,10 +311,10 @@ def test_transitions_after_a_number_are_those_of_one_cluster_in_order(store):
     add(store, "b", cluster_name="other")
     step(store, store.tracked_job("a"), state=JobState.RUNNING)
 
-    news = store.transitions_after(seen, "hpc")
+    news = store.transitions_after(seen, "hpc", "slurm")
 
     assert [(t.job_id, t.new_state) for _, t in news] == [("a", "created"), ("a", "running")]
-    assert store.transitions_after(news[-1][0], "hpc") == []
+    assert store.transitions_after(news[-1][0], "hpc", "slurm") == []
 
 
 def test_the_data_version_tells_of_writes_by_others(store):
@@ -373,7 +373,7 @@ def test_a_bad_transition_hides_no_other(store):
     edit(store, "UPDATE transitions SET new_state = 'paused' WHERE new_state = 'submitted'")
 
     assert [t.new_state for t in store.transitions("a1")] == ["created", "running"]
-    assert [t.new_state for _, t in store.transitions_after(0, "hpc")] == ["created", "running"]
+    assert [t.new_state for _, t in store.transitions_after(0, "hpc", "slurm")] == ["created", "running"]
 
 
 def test_states_leave_out_what_is_not_there_or_not_known(store):
@@ -410,7 +410,7 @@ def test_no_question_reads_a_whole_table(store, monkeypatch):
         lambda: store.tracked_jobs(["a1"]),
         lambda: store.states(["a1"]),
         lambda: store.transitions("a1"),
-        lambda: store.transitions_after(7, "hpc"),
+        lambda: store.transitions_after(7, "hpc", "slurm"),
         lambda: store.dependencies("a1"),
         lambda: store.dependents("a1"),
         store.newest_transition,
@@ -421,7 +421,7 @@ def test_no_question_reads_a_whole_table(store, monkeypatch):
 
 
 def test_news_are_looked_up_from_the_transitions_and_not_from_the_jobs(store, monkeypatch):
-    question, values = asked(store, monkeypatch, lambda: store.transitions_after(7, "hpc"))
+    question, values = asked(store, monkeypatch, lambda: store.transitions_after(7, "hpc", "slurm"))
 
     steps = plan(store, question, *values)
 

@@ -72,7 +72,7 @@ class Engine:
         checked = _checked_options(scheduler, backend.description.options_class, options)
         self.store = store or JobStore()
         self._owns_store = store is None
-        self._events = EventTail(self.store, cluster_name, bus)
+        self._events = EventTail(self.store, cluster_name, scheduler, bus)
         self._submitter = Submitter(
             store=self.store,
             target=Target(backend=backend, options=checked, cluster_name=cluster_name, jobs_dir=jobs_dir),

@@ -112,12 +112,13 @@ class EventTail:
     Args:
         store: where transitions are recorded.
         cluster_name: the cluster whose events are emitted.
+        scheduler: its scheduler.
         bus: where they are emitted.
     """
 
-    def __init__(self, store: JobStore, cluster_name: str, bus: EventBus) -> None:
+    def __init__(self, store: JobStore, cluster_name: str, scheduler: str, bus: EventBus) -> None:
         self._store = store
-        self._cluster_name = cluster_name
+        self._cluster = (cluster_name, scheduler)
         self._bus = bus
         self._lock = threading.Lock()
         self._seen = store.newest_transition()
@@ -128,10 +129,10 @@ class EventTail:
         if not self._bus.is_heard:
             self._seen = self._last_end = self._completed = self._store.newest_transition()
             return
-        for number, transition in self._store.transitions_after(self._seen, self._cluster_name):
+        for number, transition in self._store.transitions_after(self._seen, *self._cluster):
             if self._is_first_to_see(number, is_end=transition.new_state.is_terminal):
                 self._emit(transition)
-        if self._last_end > self._completed and not self._store.jobs(self._cluster_name, limit=1):
+        if self._last_end > self._completed and not self._store.jobs(*self._cluster, limit=1):
             with self._lock:
                 is_told, self._completed = self._last_end <= self._completed, self._last_end
             if not is_told:

@@ -15,11 +15,13 @@ class JobQueries:
 
     Args:
         cluster_name: the cluster whose jobs are listed.
+        scheduler: its scheduler.
         store: where jobs are recorded.
     """
 
-    def __init__(self, cluster_name: str, store: JobStore) -> None:
+    def __init__(self, cluster_name: str, scheduler: str, store: JobStore) -> None:
         self.cluster_name = cluster_name
+        self.scheduler = scheduler
         self._store = store
 
     def get(self, job_id: str) -> JobRecord:
@@ -40,7 +42,7 @@ class JobQueries:
 
     def list(self, include_terminal: bool = False) -> builtins.list[JobRecord]:
         """Return the cluster's active jobs, oldest first; with ``include_terminal`` those that are over too."""
-        return self._store.jobs(self.cluster_name, include_terminal=include_terminal)
+        return self._store.jobs(self.cluster_name, self.scheduler, include_terminal=include_terminal)
 
     def get_transitions(self, job_id: str) -> builtins.list[StatusTransition]:
         """Return the steps in a job's life, oldest first.

@@ -65,7 +65,6 @@ class Submitor(JobQueries):
         from molq.events import EventBus
         from molq.job_spec import SubmitorDefaults
 
-        self.scheduler = scheduler
         self._defaults = defaults or SubmitorDefaults()
         self._retry = default_retry_policy
         self._retention_policy = retention_policy
@@ -79,7 +78,7 @@ class Submitor(JobQueries):
             profile_name=profile_name,
             bus=self._bus,
         )
-        super().__init__(cluster_name, self._engine.store)
+        super().__init__(cluster_name, scheduler, self._engine.store)
         self._waiter: AsyncWaiter | None = None
 
     @classmethod

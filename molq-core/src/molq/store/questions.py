@@ -64,17 +64,21 @@ class Questions:
     def jobs(
         self,
         cluster_name: str | None = None,
+        scheduler: str | None = None,
         *,
         include_terminal: bool = False,
         limit: int | None = None,
     ) -> list[JobRecord]:
-        """Return jobs, oldest first: of one cluster or of all, the newest ``limit`` of them."""
+        """Return jobs, oldest first: of one cluster or of all, of one scheduler or of all, the newest ``limit``."""
         # Left to itself, SQLite reads all history for the active jobs of all clusters.
         table, conditions = ("jobs", []) if include_terminal else ("jobs INDEXED BY jobs_open", [ACTIVE])
         values: list[object] = []
         if cluster_name is not None:
             conditions.append("cluster_name = ?")
             values.append(rows.as_column(cluster_name))
+        if scheduler is not None:
+            conditions.append("scheduler = ?")
+            values.append(scheduler)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         found = self._connection.ask(
             f"SELECT {rows.RECORD_COLUMNS} FROM {table} {where} ORDER BY number DESC LIMIT ?",
@@ -306,14 +310,14 @@ class Questions:
         )
         return list(rows.transitions(found))
 
-    def transitions_after(self, number: int, cluster_name: str) -> list[tuple[int, StatusTransition]]:
+    def transitions_after(self, number: int, cluster_name: str, scheduler: str) -> list[tuple[int, StatusTransition]]:
         """Return a cluster's transitions that were recorded after transition ``number``, each with its number."""
         found = self._connection.ask(
             # CROSS JOIN: start from the few new transitions, not from all jobs of the cluster.
             "SELECT t.number, t.job_id, t.old_state, t.new_state, t.timestamp, t.reason "
             "FROM transitions t CROSS JOIN jobs USING (job_id) "
-            "WHERE t.number > ? AND cluster_name = ? ORDER BY t.number",
-            (number, cluster_name),
+            "WHERE t.number > ? AND cluster_name = ? AND scheduler = ? ORDER BY t.number",
+            (number, rows.as_column(cluster_name), scheduler),
         )
         return list(rows.numbered_transitions(found))
 
