@@ -160,9 +160,11 @@ def test_a_look_that_fails_after_an_accepted_cancel_is_no_error_of_the_cancel(cl
 def test_a_job_without_an_id_is_cancelled_as_soon_as_it_turns_up(cluster):
     cluster.scheduler.loses_replies = True
     job = cluster.submit()
+    cluster.fail_polls()
     cluster.cancel(job.job_id)
     assert cluster.state(job) is JobState.CREATED
 
+    cluster.fail_polls(down=False)
     cluster.refresh()
 
     assert cluster.state(job) is JobState.CANCELLED
@@ -279,3 +281,13 @@ def test_a_job_that_the_scheduler_does_not_list_yet_is_cancelled_all_the_same(cl
 def test_cancelling_a_job_that_does_not_exist_is_an_error(cluster):
     with pytest.raises(JobNotFoundError):
         cluster.cancel("no-such-job")
+
+
+def test_a_cancel_of_an_unconfirmed_job_that_the_scheduler_has_is_carried_out_at_once(cluster):
+    cluster.scheduler.loses_replies = True
+    job = cluster.submit()
+
+    cluster.cancel(job.job_id)
+
+    assert cluster.scheduler.cancels == cluster.scheduler.ids
+    assert cluster.state(job) is JobState.CANCELLED

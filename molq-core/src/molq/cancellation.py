@@ -29,7 +29,11 @@ def cancel(poller: Poller, job_id: str) -> None:
     """
     store = poller.store
     job = _settled(poller, store.request_cancel(job_id, poller.clock()))
-    if job.state.is_terminal or job.scheduler_job_id is None:
+    if job.state.is_terminal:
+        return
+    if job.scheduler_job_id is None:
+        with suppress(SchedulerError, BackendError):  # a poll finds it and carries out the request, now or later
+            poller.refresh()
         return
     try:
         refusal = _ask(poller, job)
