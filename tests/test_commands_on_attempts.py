@@ -206,3 +206,15 @@ def test_a_dry_run_prints_the_script_alone_and_says_where_each_value_comes_from(
     assert rows["execution.env.TOKEN"] == ["(not shown)", "profile gpu"]
     assert "secret" not in reply.stdout + reply.stderr
     assert fake_slurm.jobs() == ()
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_retry_exits_with_1_if_the_scheduler_refuses_the_attempt(
+    molq: Molq, fake_slurm: FakeSlurm, options: tuple[str, ...]
+):
+    molq("submit", "slurm", "--queue", "no-such", "--", "true")
+    (record,) = json.loads(molq("list", "--all", "--json").stdout)
+
+    reply = molq("retry", record["job_id"], *options)
+
+    assert reply.returncode == 1

@@ -36,8 +36,8 @@ def command(job_ids: tuple[str, ...], as_json: bool) -> int:
                 tried.append(store.latest_attempt(record.job_id))
     if as_json:
         print_json([plain(record) for record in tried])
+    failed = failed or any(record.state is JobState.FAILED for record in tried)
     for record in () if as_json else tried:
-        failed = failed or record.state is JobState.FAILED
         where = f" as {record.scheduler_job_id}" if record.scheduler_job_id else ""
         note = record.failure_reason or record.reason
         shown = f"{record.state.value}{where}" + (f": {note}" if note and not where else "")
