@@ -84,6 +84,18 @@ def test_cancel_ends_a_running_job_and_leaves_a_finished_one(molq: Molq):
     assert "is over already: cancelled" in second.stdout
 
 
+@pytest.mark.parametrize(("output", "problem"), [(".", "Is a directory"), ("file/log", "Not a directory")])
+def test_a_log_that_cannot_be_read_is_told_in_a_sentence(molq: Molq, output: str, problem: str):
+    Path("file").touch()
+
+    blocked = molq("submit", "local", "--block", "--output", output, "--", "true")
+    logs = molq("logs", json.loads(molq("list", "--all", "--json").stdout)[0]["job_id"])
+
+    assert (blocked.returncode, blocked.stderr.count("\n")) == (1, 1)
+    assert logs.returncode == 2
+    assert logs.stderr.endswith(f": {problem}\n")
+
+
 def test_logs_follow_a_job_to_its_end(molq: Molq, tmp_path: Path):
     gate = tmp_path / "gate"
     os.mkfifo(gate)

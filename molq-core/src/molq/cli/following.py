@@ -32,6 +32,7 @@ class LogReader:
         self._position = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.was_found = False
+        self.problem: str | None = None
 
     def skip_to_last(self, lines: int) -> None:
         """Leave out all but the last ``lines`` lines that are there now."""
@@ -44,7 +45,7 @@ class LogReader:
                     position -= step
                     file.seek(position)
                     tail = file.read(step) + tail
-        except FileNotFoundError:
+        except OSError:
             return
         kept = b"".join(tail.splitlines(keepends=True)[-lines:]) if lines else b""
         self._position = end - len(kept)
@@ -53,7 +54,8 @@ class LogReader:
         """Copy what has been written since the last call."""
         try:
             file = open(self._path, "rb")  # noqa: SIM115 - the with below closes it
-        except FileNotFoundError:
+        except OSError as error:
+            self.problem = None if isinstance(error, FileNotFoundError) else error.strerror
             return
         with file:
             self.was_found = True

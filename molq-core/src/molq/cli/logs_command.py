@@ -45,6 +45,8 @@ def command(job_id: str, stderr: bool, follows: bool, lines: int | None, raw: bo
         reader.pump()
     if not reader.was_found:
         why = "it has not started yet" if not record.state.is_terminal else f"it is {record.state.value}"
+        if reader.problem is not None:
+            why = reader.problem
         if record.cleaned_at is not None:
             why = f"its folder was deleted by a cleanup on {clock(record.cleaned_at)}"
         raise JobNotFoundError(f"job {record.job_id} has no log {path!r}: {why}", job_id=record.job_id)
