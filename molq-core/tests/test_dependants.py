@@ -201,6 +201,23 @@ def test_a_held_job_that_can_never_run_is_over_without_a_command(cluster):
     assert len(cluster.scheduler.ids) == 1
 
 
+def test_a_held_job_is_not_submitted_to_wait_for_one_that_the_scheduler_has_forgotten(cluster):
+    parent, forgotten = cluster.submit(retry=TWO), cluster.submit()
+    refs = (DependencyRef(parent.job_id, "after"), DependencyRef(forgotten.job_id))
+    child = cluster.submit(dependencies=refs)
+    cluster.forget(forgotten)
+
+    end(cluster, parent, JobState.SUCCEEDED)
+    assert "the scheduler does not show it any more" in cluster.record(child).reason
+    for _ in range(3):
+        cluster.clock.turn(40)
+        cluster.refresh()
+
+    assert cluster.state(forgotten) is JobState.LOST
+    assert cluster.state(child) is JobState.CANCELLED
+    assert len(cluster.scheduler.ids) == 1
+
+
 def test_a_held_job_is_cancelled_at_once(cluster):
     parent = cluster.submit(retry=TWO)
     child = waiting_for(cluster, parent, "after")

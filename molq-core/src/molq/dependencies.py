@@ -102,6 +102,8 @@ def why_held(condition: DependencyCondition, upstream: Family, backend: Backend)
         )
     if job.scheduler_job_id is None:
         return "the scheduler has not confirmed it yet"
+    if job.missing_since is not None:
+        return "the scheduler does not show it any more, and how it ended is not known yet"
     if upstream.carries_failures:
         return f"attempt {job.attempt} of it does not run all elements that did not succeed"
     if job.is_array and not description.judges_arrays:

@@ -157,6 +157,8 @@ class Engine:
                 scheduler=self.poller.scheduler,
                 job_id=before.job_id,
             )
+        # What else is due is judged by what the scheduler says now.
+        self.poller.poll_quietly()
         self.keep_up()
         return self.store.latest_attempt(job_id).job_id
 
