@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import attrs
 import pytest
 
@@ -187,6 +189,18 @@ def test_a_held_job_that_the_scheduler_refuses_is_tried_again_since_nobody_was_t
     second = next_attempt(cluster, child)
 
     assert (second.attempt, second.state) == (2, JobState.SUBMITTED)
+
+
+def test_no_file_of_a_held_job_is_read_before_it_is_to_be_submitted(cluster):
+    parent = cluster.submit(retry=TWO)
+    child = waiting_for(cluster, parent, "after", command="echo child")
+    shutil.rmtree(child.job_dir)
+
+    cluster.keep_up()
+
+    assert cluster.store.tracked_job(child.job_id).reason == child.reason
+    end(cluster, parent, JobState.SUCCEEDED)
+    assert "cannot read the script" in cluster.record(child).failure_reason
 
 
 def test_a_held_job_that_can_never_run_is_over_without_a_command(cluster):

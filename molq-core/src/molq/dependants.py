@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import attrs
 
 from molq.backend import SchedulerError
-from molq.dependencies import PENDING, SATISFIED, compile_pending, relation_of, why_held, why_stranded
+from molq.dependencies import PENDING, SATISFIED, compile_pending, reason_to_hold, relation_of, why_stranded
 from molq.errors import BackendError
 from molq.job_spec import DependencyRef
 from molq.job_state import JobState
@@ -22,8 +22,21 @@ _log = logging.getLogger("molq")
 _ENDS_WITHOUT_A_START = (JobState.CANCELLED, JobState.FAILED, JobState.LOST)
 
 
-def look_after_dependants(poller: Poller, refused: set[tuple[str, str]]) -> bool:
-    """Judge the edges of all jobs of the cluster that wait; tell whether some are to be cancelled by the next poll.
+@attrs.frozen(kw_only=True)
+class LookedAfter:
+    """What came of it.
+
+    Attributes:
+        are_cancelled: whether the end of some jobs was asked for, which the next poll carries out.
+        held: the jobs that have to go on waiting in molq, each with the reason.
+    """
+
+    are_cancelled: bool
+    held: Mapping[str, str]
+
+
+def look_after_dependants(poller: Poller, refused: set[tuple[str, str]]) -> LookedAfter:
+    """Judge the edges of all jobs of the cluster that wait.
 
     Args:
         poller: asks the scheduler.
@@ -34,21 +47,36 @@ def look_after_dependants(poller: Poller, refused: set[tuple[str, str]]) -> bool
     for edge in store.waiting_edges(poller.cluster_name, poller.scheduler):
         by_job.setdefault(edge.job_id, []).append(edge)
     if not by_job:
-        return False
+        return LookedAfter(are_cancelled=False, held={})
     families = store.families({edge.dependency_job_id for edges in by_job.values() for edge in edges})
     stranded = {job_id: reason for job_id, edges in by_job.items() if (reason := _stranded(edges, families))}
     for job_id, reason in stranded.items():
         store.request_cancel(job_id, poller.clock(), reason)
-    others = [job_id for job_id in by_job if job_id not in stranded]
-    for job in store.tracked_jobs(others):
+    held = {}
+    for job in store.tracked_jobs(job_id for job_id in by_job if job_id not in stranded):
+        edges = [edge for edge in by_job[job.job_id] if edge.dependency_job_id in families]
         if job.scheduler_job_id is not None:
-            _bring_up_to_date(poller, job, by_job[job.job_id], families, refused)
-    return bool(stranded)
+            _bring_up_to_date(poller, job, edges, families, refused)
+        elif (reason := _reason_to_hold(edges, families, poller.backend)) is not None:
+            held[job.job_id] = reason
+    return LookedAfter(are_cancelled=bool(stranded), held=held)
 
 
 def _stranded(edges: Iterable[JobDependency], families: Mapping[str, Family]) -> str | None:
     reasons = (
         why_stranded(edge, families[edge.dependency_job_id]) for edge in edges if edge.dependency_job_id in families
+    )
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _pending(edges: Iterable[JobDependency], families: Mapping[str, Family]) -> list[JobDependency]:
+    return [e for e in edges if relation_of(e.dependency_type, families[e.dependency_job_id]) == PENDING]
+
+
+def _reason_to_hold(edges: Iterable[JobDependency], families: Mapping[str, Family], backend: Backend) -> str | None:
+    reasons = (
+        reason_to_hold(DependencyRef(e.dependency_job_id, e.dependency_type), families[e.dependency_job_id], backend)
+        for e in _pending(edges, families)
     )
     return next((reason for reason in reasons if reason is not None), None)
 
@@ -61,9 +89,8 @@ def _bring_up_to_date(
     refused: set[tuple[str, str]],
 ) -> None:
     """Have the scheduler wait for the right attempts; if it cannot be told, the next round tries again."""
-    known = [edge for edge in edges if edge.dependency_job_id in families]
-    pending = [e for e in known if relation_of(e.dependency_type, families[e.dependency_job_id]) == PENDING]
-    if any(why_held(e.dependency_type, families[e.dependency_job_id], poller.backend) for e in pending):
+    pending = _pending(edges, families)
+    if _reason_to_hold(edges, families, poller.backend) is not None:
         # The next attempt is not there yet, or the scheduler has the edge already and judges it as it can.
         return
     refs = [DependencyRef(e.dependency_job_id, e.dependency_type) for e in pending]
@@ -71,7 +98,7 @@ def _bring_up_to_date(
         compiled = compile_pending([(ref, families[ref.job_id]) for ref in refs], poller.backend)
         words = dict(zip(pending, compiled.edges, strict=True))
         outdated = [e for e in pending if e.scheduler_dependency != words[e]]
-        moot = [e for e in known if _is_moot(e, families[e.dependency_job_id], poller.backend)]
+        moot = [e for e in edges if _is_moot(e, families[e.dependency_job_id], poller.backend)]
         if (not outdated and not moot) or (job.job_id, compiled.expression) in refused:
             return
         if not _update(poller, job, compiled.expression):

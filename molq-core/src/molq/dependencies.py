@@ -117,6 +117,12 @@ def why_held(condition: DependencyCondition, upstream: Family, backend: Backend)
     return None
 
 
+def reason_to_hold(ref: DependencyRef, upstream: Family, backend: Backend) -> str | None:
+    """Return why a job has to wait in molq, by one of its edges that is pending; None if it has not."""
+    why = why_held(ref.condition, upstream, backend)
+    return None if why is None else f"waits in molq for job {ref.job_id} ({ref.condition}), since {why}"
+
+
 def resolve(
     refs: Sequence[DependencyRef], upstreams: Mapping[str, Family], backend: Backend, cluster_name: str
 ) -> ResolvedDependencies:
@@ -148,8 +154,7 @@ def resolve(
             )
         if relation == PENDING:
             pending.append((ref, upstream))
-            why = why_held(ref.condition, upstream, backend)
-            held = held or (why and f"waits in molq for job {ref.job_id} ({ref.condition}), since {why}")
+            held = held or reason_to_hold(ref, upstream, backend)
     if held is not None:
         return ResolvedDependencies(expression=None, edges=tuple((ref, None) for ref in unique), held=held)
     compiled = compile_pending(pending, backend)

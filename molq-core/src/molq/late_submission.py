@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def submit_waiting(submitter: Submitter, job: TrackedJob) -> None:
             postpone(submitter, job, f"could not be submitted from this machine: {error}")
     else:
         if plan.awaited.held is not None:
-            _go_on_waiting(submitter, job, plan.awaited.held)
+            go_on_waiting(submitter.store, [job], {job.job_id: plan.awaited.held}, submitter.clock())
         else:
             _submit(own_submitter, job, plan)
 
@@ -126,7 +127,7 @@ def _is_visible_here(submitter: Submitter, job: TrackedJob) -> bool:
     return Path(submitter.store.job(job.job_id).cwd).is_dir()
 
 
-def _go_on_waiting(submitter: Submitter, job: TrackedJob, reason: str) -> None:
-    if job.reason != reason:
-        change = Change(old=job, new=attrs.evolve(job, reason=reason), reason="")
-        submitter.store.apply([change], submitter.clock())
+def go_on_waiting(store: JobStore, jobs: Iterable[TrackedJob], reasons: Mapping[str, str], now: float) -> None:
+    """Record why jobs that wait in molq have to go on doing so, where that is new."""
+    changes = [(job, attrs.evolve(job, reason=reasons[job.job_id])) for job in jobs]
+    store.apply([Change(old=old, new=new, reason="") for old, new in changes if old != new], now)

@@ -15,7 +15,7 @@ from molq.dependants import look_after_dependants
 from molq.errors import BackendError
 from molq.evidence import Answer, evidence_on_disk
 from molq.job_folder import JobFolder
-from molq.late_submission import postpone, submit_waiting
+from molq.late_submission import go_on_waiting, postpone, submit_waiting
 from molq.polling import Poller, as_submitted
 from molq.reconciliation import decide
 from molq.submission import Submitter
@@ -68,10 +68,14 @@ class Upkeep:
         newest = store.newest_transition()
         if newest == self._seen and now < self._wake_at <= now + _LONGEST_SLEEP:
             return
-        if look_after_dependants(self.poller, self._refused):
+        looked_after = look_after_dependants(self.poller, self._refused)
+        if looked_after.are_cancelled:
             self.poller.poll_quietly()
         due = store.waiting_in_molq(self.poller.cluster_name, self.poller.scheduler, now)
-        for job in self._without_those_that_go_on(due):
+        # Of thousands that are held, no file need be read.
+        go_on_waiting(store, [job for job in due if job.job_id in looked_after.held], looked_after.held, now)
+        ready = [job for job in due if job.job_id not in looked_after.held]
+        for job in self._without_those_that_go_on(ready):
             submit_waiting(self.submitter, job)
         self._seen = newest
         later = store.next_due_after(self.poller.cluster_name, self.poller.scheduler, now)
