@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from uuid import uuid4
 
@@ -186,14 +187,24 @@ def clock() -> Clock:
     return Clock()
 
 
+def new_cluster(folder: Path, clock: Clock) -> Cluster:
+    """Return a cluster whose store and work are in ``folder``."""
+    scheduler = MemoryScheduler()
+    (folder / "work").mkdir()
+    return Cluster(scheduler, scheduler.backend(), JobStore(folder / "home" / "jobs.db"), clock, folder / "work")
+
+
 @pytest.fixture
 def cluster(tmp_path: Path, clock: Clock) -> Iterator[Cluster]:
-    scheduler = MemoryScheduler()
-    folder = tmp_path / "work"
-    folder.mkdir()
-    store = JobStore(tmp_path / "home" / "jobs.db")
-    yield Cluster(scheduler, scheduler.backend(), store, clock, folder)
-    store.close()
+    cluster = new_cluster(tmp_path, clock)
+    yield cluster
+    cluster.store.close()
+
+
+@pytest.fixture
+def clusters(tmp_path: Path) -> Callable[[], Cluster]:
+    """Return what makes clusters, each in a folder and a time of its own."""
+    return lambda: new_cluster(Path(mkdtemp(dir=tmp_path)), Clock())
 
 
 @attrs.define
