@@ -41,7 +41,8 @@ def good(submitor, **after):
 
 
 def test_a_diamond_of_thirty_jobs_with_retries_in_the_middle_ends_as_a_person_expects(submitor):
-    root = good(submitor)
+    # It ends when all are submitted: a job that could never run any more would be refused.
+    root = submitor.submit(command="until test -e all-submitted; do sleep 0.1; done").job_id
     middle = {
         **{flaky(submitor, f"runs-{number}", after_success=[root]): S for number in range(3)},
         **{bad(submitor, after_success=[root]): F for _ in range(3)},
@@ -59,6 +60,7 @@ def test_a_diamond_of_thirty_jobs_with_retries_in_the_middle_ends_as_a_person_ex
     expected[good(submitor, after_started=failed)] = S
     expected[good(submitor, after=[*expected])] = S
     assert len(expected) == 30
+    Path("all-submitted").touch()
 
     records = submitor.watch([*expected], timeout=150)
 
