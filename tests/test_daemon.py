@@ -127,3 +127,17 @@ def test_signals_mean_again_what_they_meant_before(submitor: Submitor):
 def test_an_interval_is_a_number_of_seconds(submitor: Submitor, interval: object):
     with pytest.raises(ConfigError, match="interval must be a number of seconds of more than 0"):
         submitor.daemon(interval=interval)
+
+
+def test_a_daemon_cleans_up_after_clusters_that_are_idle(molq: Molq, submitor: Submitor, home: Path):
+    job = submitor.submit(command="true")
+    job.wait(30)
+    config = home / "config.toml"
+    config.write_text('[profiles.here]\nscheduler = "local"\nretention.keep_job_dirs_for_days = 0\n')
+    config.chmod(0o600)
+
+    assert molq("daemon", "--once", "--no-cleanup").returncode == 0
+    assert Path(submitor.get(job.job_id).job_dir).is_dir()
+    assert molq("daemon", "--once").returncode == 0
+
+    assert not Path(submitor.get(job.job_id).job_dir).exists()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 _PATIENCE_SECONDS = 3
@@ -25,44 +27,37 @@ def run_rounds(work: Callable[[], None], *, once: bool, interval: float) -> None
         once: whether one round is enough.
         interval: seconds from the start of one round to that of the next.
     """
-    stopped = threading.Event()
-    with _signals(stopped):
-        while not stopped.is_set():
+    with _signals() as stopped, suppress(_StopError):
+        while True:
             began = time.monotonic()
-            try:
-                work()
-            except _StopError:
+            work()
+            left = max(0.0, began + interval - time.monotonic())
+            if once or select.select([stopped], [], [], left)[0]:
                 return
-            if once:
-                return
-            _sleep(stopped, max(0.0, began + interval - time.monotonic()))
-
-
-def _sleep(stopped: threading.Event, seconds: float) -> None:
-    try:
-        stopped.wait(seconds)
-    except _StopError:
-        return
 
 
 @contextmanager
-def _signals(stopped: threading.Event) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _signals() -> Iterator[int]:
+    """Give a descriptor that can be read from once a signal has come: nothing else is safe to do in a handler."""
+    readable, writable = os.pipe()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
+        os.write(writable, b"x")
         signal.alarm(_PATIENCE_SECONDS)
 
     def break_off(_number: int, _frame: FrameType | None) -> None:
         raise _StopError
 
     handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGALRM: break_off}
+    if threading.current_thread() is not threading.main_thread():
+        handlers = {}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield
+        yield readable
     finally:
-        signal.alarm(0)
+        if before:
+            signal.alarm(0)
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(readable)
+        os.close(writable)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
-from molq.cli.jobs import by_cluster
+from molq.cleanup import clean_up
+from molq.cli.output import show_warnings
 from molq.daemon import run_rounds
 from molq.errors import MolqError
 from molq.profile_retention import retention_of
-from molq.records import JobRecord
 from molq.store import JobStore
 from molq.submitor import Submitor
 
 _log = logging.getLogger("molq")
+
+_CLEANUP_SECONDS = 3600.0
 
 
 @click.command("daemon")
@@ -30,6 +36,7 @@ def command(cluster: str | None, once: bool, interval: float, no_cleanup: bool) 
     It is a convenience: every other command does the same work, but only while it runs. Of several daemons one asks the
     scheduler.
     """
+    show_warnings()
     store = JobStore()
     rounds = _Rounds(store, cluster, interval, run_cleanup=not no_cleanup)
     run_rounds(rounds.run, once=once, interval=interval)
@@ -43,22 +50,35 @@ class _Rounds:
         self._cluster = cluster
         self._interval = interval
         self._run_cleanup = run_cleanup
+        self._cleaned_at = -math.inf
         self._submitors: dict[tuple[str, str], Submitor] = {}
         self._broken: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         """Do one round. A cluster that cannot be looked after is named once, and hinders no other."""
-        for key, records in by_cluster(self._store.jobs(self._cluster)).items():
-            try:
+        for key, job_id in self._store.active_clusters().items():
+            if self._cluster is not None and key[0] != self._cluster:
+                continue
+            with self._told_once(key, "cannot be looked after"):
                 if key not in self._submitors:
-                    self._submitors[key] = self._submitor(records[-1])
-                self._submitors[key].look_after(self._interval, run_cleanup=self._run_cleanup)
-                self._broken.discard(key)
-            except MolqError as error:
-                if key not in self._broken:
-                    self._broken.add(key)
-                    _log.warning("%s (%s) cannot be looked after: %s", *key, error)
+                    self._submitors[key] = Submitor.for_job(job_id, self._store)
+                self._submitors[key].look_after(self._interval, run_cleanup=False)
+        if self._run_cleanup and time.monotonic() - self._cleaned_at >= _CLEANUP_SECONDS:
+            self._cleaned_at = time.monotonic()
+            self._clean_up()
 
-    def _submitor(self, record: JobRecord) -> Submitor:
-        retention = retention_of(record.cluster_name) if self._run_cleanup else None
-        return Submitor.for_job(record.job_id, self._store, retention_policy=retention)
+    def _clean_up(self) -> None:
+        """Clean up after all clusters, also those that have no active job, as their profiles say."""
+        for name in self._store.cluster_names() if self._cluster is None else [self._cluster]:
+            with self._told_once((name, "cleanup"), "is not cleaned up"):
+                clean_up(self._store, retention_of(name), time.time(), cluster_name=name, dry_run=False)
+
+    @contextmanager
+    def _told_once(self, key: tuple[str, str], what: str) -> Iterator[None]:
+        try:
+            yield
+            self._broken.discard(key)
+        except MolqError as error:
+            if key not in self._broken:
+                self._broken.add(key)
+                _log.warning("%s (%s) %s: %s", *key, what, error)
