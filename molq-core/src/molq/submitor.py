@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -79,7 +80,7 @@ class Submitor(JobQueries):
             bus=self._bus,
         )
         super().__init__(cluster_name, scheduler, self._engine.store)
-        self._waiter: AsyncWaiter | None = None
+        self._async_waiters: weakref.WeakKeyDictionary[object, AsyncWaiter] = weakref.WeakKeyDictionary()
 
     @classmethod
     def from_profile(
@@ -132,15 +133,12 @@ class Submitor(JobQueries):
         )
 
     @classmethod
-    def for_job(
-        cls, job_id: str, store: JobStore | None = None, *, retention_policy: RetentionPolicy | None = None
-    ) -> Submitor:
+    def for_job(cls, job_id: str, store: JobStore | None = None) -> Submitor:
         """Return a Submitor for the cluster of a job, with the options that the job was submitted with.
 
         Args:
             job_id: the job.
             store: the database; by default that in ``MOLQ_HOME``.
-            retention_policy: how long finished jobs leave traces.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -152,13 +150,7 @@ class Submitor(JobQueries):
         store = store or JobStore()
         record = store.job(job_id)
         options = recorded_options(record, store)
-        return cls(
-            record.cluster_name,
-            record.scheduler,
-            scheduler_options=options,
-            store=store,
-            retention_policy=retention_policy,
-        )
+        return cls(record.cluster_name, record.scheduler, scheduler_options=options, store=store)
 
     def submit(
         self,
@@ -416,11 +408,15 @@ class Submitor(JobQueries):
         return [*job_ids]
 
     def _async_waiter(self) -> AsyncWaiter:
-        if self._waiter is None:
-            from molq.async_waiting import AsyncWaiter
+        # Slow to import, and only needed here.
+        import asyncio
 
-            self._waiter = AsyncWaiter(self._engine.waiter())
-        return self._waiter
+        from molq.async_waiting import AsyncWaiter
+
+        loop = asyncio.get_running_loop()
+        if loop not in self._async_waiters:
+            self._async_waiters[loop] = AsyncWaiter(self._engine.waiter())
+        return self._async_waiters[loop]
 
     def _check_cluster(self, job_id: str) -> None:
         from molq.engine import check_cluster
