@@ -9,6 +9,7 @@ import click
 
 from molq.cli.jobs import find_jobs
 from molq.cli.output import JOB_HEADER, SHORT_ID, clock, elapsed, job_row, plain, print_json, print_table
+from molq.job_state import JobState
 from molq.records import JobRecord
 from molq.store import JobStore
 
@@ -60,7 +61,8 @@ def _show_ended(store: JobStore, cluster: str | None, limit: int, *, as_json: bo
 
 
 def _attempt_row(store: JobStore, record: JobRecord) -> Sequence[str]:
-    due = f"due {clock(record.not_before)}" if record.submitted_at is None and record.not_before is not None else "-"
+    waits = record.state is JobState.CREATED and record.not_before is not None
+    due = f"due {clock(record.not_before)}" if waits and record.attempt > 1 else "-"
     return (
         str(record.attempt),
         record.job_id[:SHORT_ID],

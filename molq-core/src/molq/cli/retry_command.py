@@ -10,7 +10,10 @@ from molq.cli.jobs import find_jobs, submitors
 from molq.cli.output import SHORT_ID, plain, print_json, visible
 from molq.errors import SubmitError
 from molq.job_state import JobState
+from molq.records import JobRecord
 from molq.store import JobStore
+
+UNCONFIRMED = 75
 
 
 @click.command("retry")
@@ -21,6 +24,8 @@ def command(job_ids: tuple[str, ...], as_json: bool) -> int:
 
     An attempt runs the script as it was first submitted, and asks for the same. Of an array, only the elements that did
     not succeed run again.
+
+    Exits with 75 if the scheduler did not answer clearly, as molq submit does.
     """
     store = JobStore()
     failed = False
@@ -44,4 +49,10 @@ def command(job_ids: tuple[str, ...], as_json: bool) -> int:
         click.echo(
             f"{record.root_job_id[:SHORT_ID]}  attempt {record.attempt} ({record.job_id[:SHORT_ID]}) {visible(shown)}"
         )
-    return 1 if failed else 0
+    if failed:
+        return 1
+    return UNCONFIRMED if any(_is_unconfirmed(store, record) for record in tried) else 0
+
+
+def _is_unconfirmed(store: JobStore, record: JobRecord) -> bool:
+    return record.state is JobState.CREATED and not store.tracked_job(record.job_id).waits_in_molq
