@@ -405,3 +405,19 @@ def test_an_attempt_neither_repeats_nor_loses_the_edges_of_its_family(cluster):
 
     assert cluster.scheduler.request(second.scheduler_job_id).dependency is None
     assert [edge.job_id for edge in cluster.store.dependents(parent.job_id)] == [child.job_id]
+
+
+def test_of_many_processes_one_points_a_job_to_the_next_attempt(cluster):
+    parent = cluster.submit(retry=TWO)
+    waiting_for(cluster, parent)
+    end(cluster, parent, JobState.FAILED)
+    next_attempt(cluster, parent)
+    other = cluster.another_process()
+
+    with other.poller.turn():
+        cluster.keep_up()
+        assert cluster.scheduler.updates == []
+    cluster.keep_up()
+    other.keep_up()
+
+    assert len(cluster.scheduler.updates) == 1

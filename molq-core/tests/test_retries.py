@@ -502,3 +502,36 @@ def test_waiting_for_a_job_is_waiting_for_its_latest_attempt(cluster):
     cluster.waiter(on_step=cluster.keep_up).wait([job.job_id], timeout=600)
 
     assert [record.state for record in cluster.store.family(job.job_id)] == [JobState.FAILED, JobState.SUCCEEDED]
+
+
+def test_a_cancel_in_the_back_off_ends_an_attempt_that_the_scheduler_might_start_again(cluster):
+    job = cluster.submit(retry=THREE)
+    cluster.start(job)
+    cluster.say(job, JobState.FAILED, cause="node_fail")
+    cluster.refresh()
+    cluster.say(job, JobState.QUEUED, restarts=1)
+
+    cluster.cancel(job.job_id)
+
+    assert cluster.scheduler.cancels == [job.scheduler_job_id]
+    assert cluster.state(cluster.latest(job)) is JobState.CANCELLED
+
+
+def test_of_many_processes_one_asks_whether_an_attempt_is_surely_over(cluster):
+    job = cluster.submit(retry=THREE)
+    cluster.start(job)
+    cluster.say(job, JobState.FAILED, cause="node_fail")
+    cluster.refresh()
+    cluster.clock.turn(10)
+    asked = cluster.scheduler.polls
+    other = cluster.another_process()
+
+    with other.poller.turn() as is_ours:
+        cluster.keep_up()
+        assert is_ours
+        assert cluster.latest(job).waits_in_molq
+        assert cluster.scheduler.polls == asked
+    cluster.keep_up()
+
+    assert cluster.latest(job).state is JobState.SUBMITTED
+    assert cluster.scheduler.polls == asked + 1

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 
 from molq.backend import SchedulerError
 from molq.errors import BackendError
+from molq.evidence import is_surely_over
 from molq.job_folder import JobFolder
 from molq.polling import Poller, as_submitted
 from molq.tracking import TrackedJob
+
+_log = logging.getLogger("molq")
 
 _SUBMISSION_SECONDS = 10.0
 """How long a cancel waits for a submission that is under way; after that it leaves the cancel to the next poll."""
@@ -29,6 +33,8 @@ def cancel(poller: Poller, job_id: str) -> None:
     """
     store = poller.store
     job = _settled(poller, store.request_cancel(job_id, poller.clock()))
+    if job.scheduler_job_id is None and job.previous_attempt_job_id is not None:
+        _end_for_good(poller, store.tracked_job(job.previous_attempt_job_id))
     if job.state.is_terminal:
         return
     if job.scheduler_job_id is None:
@@ -61,6 +67,18 @@ def _settled(poller: Poller, job: TrackedJob) -> TrackedJob:
             break
         poller.sleep(_STEP_SECONDS)
     return job
+
+
+def _end_for_good(poller: Poller, last: TrackedJob) -> None:
+    """Cancel an attempt that is thought to be over too, if the scheduler might start it again by itself."""
+    if last.scheduler_job_id is None or is_surely_over(last):
+        return
+    try:
+        _ask(poller, last)
+    except (SchedulerError, BackendError) as error:
+        _log.warning(
+            "job %s may still be started again by the scheduler, which could not be asked: %s", last.job_id, error
+        )
 
 
 def _ask(poller: Poller, job: TrackedJob) -> str | None:

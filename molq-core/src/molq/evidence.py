@@ -83,3 +83,11 @@ def evidence_on_disk(
     # The start file first: a new run deletes the exit file of the last before it writes its own start file.
     start = folder.read_start()
     return Evidence(answer=answer, report=report, exit=folder.read_exit(), start=start)
+
+
+def is_surely_over(job: TrackedJob) -> bool:
+    """Tell whether the job's script will never run its command again, whatever the scheduler does."""
+    if job.is_array:
+        return False
+    exit_file = JobFolder(Path(job.job_dir)).read_exit()
+    return exit_file is not None and exit_file.is_final

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -126,6 +127,16 @@ class Poller:
             self._poll(lease)
         except (SchedulerError, BackendError) as error:
             self._warn_once("poll", f"the scheduler could not be asked: {error}")
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Hold the lease for questions that are no poll; gives False, and holds nothing, while another process asks."""
+        lease = self._take_lease()
+        try:
+            yield lease is not None
+        finally:
+            if lease is not None:
+                self.store.leases.give_back(lease, self.clock(), asked=False)
 
     def unknown_among(self, jobs: Sequence[TrackedJob]) -> list[TrackedJob]:
         """Ask the scheduler about active jobs now, write down what follows, and return those that it does not show.

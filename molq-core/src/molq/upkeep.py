@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import attrs
 
 from molq.attempts import write_changes
 from molq.backend import JobReport, SchedulerError
-from molq.dependants import look_after_dependants
+from molq.dependants import Refusals, look_after_dependants
 from molq.errors import BackendError
-from molq.evidence import Answer, evidence_on_disk
-from molq.job_folder import JobFolder
+from molq.evidence import Answer, evidence_on_disk, is_surely_over
 from molq.late_submission import go_on_waiting, postpone, submit_waiting
 from molq.polling import Poller, as_submitted
 from molq.reconciliation import decide
@@ -46,7 +44,7 @@ class Upkeep:
     submitter: Submitter
     _seen: int | None = attrs.field(default=None, init=False)
     _wake_at: float = attrs.field(default=0.0, init=False)
-    _refused: set[tuple[str, str]] = attrs.field(factory=set, init=False)
+    _refusals: Refusals = attrs.field(factory=Refusals, init=False)
     _rest_until: float = attrs.field(default=0.0, init=False)
 
     def run_now_and_then(self) -> None:
@@ -68,33 +66,45 @@ class Upkeep:
         newest = store.newest_transition()
         if newest == self._seen and now < self._wake_at <= now + _LONGEST_SLEEP:
             return
-        looked_after = look_after_dependants(self.poller, self._refused)
+        looked_after = look_after_dependants(self.poller, self._refusals)
         if looked_after.are_cancelled:
             self.poller.poll_quietly()
         due = store.waiting_in_molq(self.poller.cluster_name, self.poller.scheduler, now)
         # Of thousands that are held, no file need be read.
         go_on_waiting(store, [job for job in due if job.job_id in looked_after.held], looked_after.held, now)
         ready = [job for job in due if job.job_id not in looked_after.held]
-        for job in self._without_those_that_go_on(ready):
+        is_another_at_it = looked_after.is_another_at_it
+        doubtful = self._doubtful(ready)
+        if doubtful:
+            with self.poller.turn() as is_ours:
+                is_another_at_it = is_another_at_it or not is_ours
+                ready = self._without_those_that_go_on(ready, doubtful, may_ask=is_ours)
+        for job in ready:
             submit_waiting(self.submitter, job)
-        self._seen = newest
+        self._seen = None if is_another_at_it else newest
         later = store.next_due_after(self.poller.cluster_name, self.poller.scheduler, now)
         self._wake_at = min(now + _LONGEST_SLEEP, now + _LONGEST_SLEEP if later is None else later)
 
-    def _without_those_that_go_on(self, due: Sequence[TrackedJob]) -> list[TrackedJob]:
-        """Leave out attempts whose last one is not over after all: a scheduler may have started it again by itself."""
-        last = {job.job_id: job for job in self.poller.store.tracked_jobs(_previous(due))}
-        doubtful = [job for job in last.values() if job.scheduler_job_id is not None and not _is_surely_over(job)]
-        if not doubtful:
-            return list(due)
+    def _doubtful(self, due: Sequence[TrackedJob]) -> list[TrackedJob]:
+        """Return the last attempts of those that are due which may not be over: the scheduler may start them again."""
+        last = self.poller.store.tracked_jobs(_previous(due))
+        return [job for job in last if job.scheduler_job_id is not None and not is_surely_over(job)]
+
+    def _without_those_that_go_on(
+        self, due: Sequence[TrackedJob], doubtful: Sequence[TrackedJob], *, may_ask: bool
+    ) -> list[TrackedJob]:
+        """Leave out attempts whose last one is not surely over, by what the scheduler says if it may be asked."""
+        ids = {job.job_id for job in doubtful}
+        if not may_ask:
+            return [job for job in due if job.previous_attempt_job_id not in ids]
+        # Whoever had the turn before may have submitted them.
+        due = [job for job in self.poller.store.tracked_jobs(job.job_id for job in due) if job.waits_in_molq]
+        doubtful = [job for job in doubtful if job.job_id in _previous(due)]
         try:
-            blamed = self._not_over_among(doubtful)
+            blamed = self._not_over_among(doubtful) if doubtful else {}
         except (SchedulerError, BackendError) as error:
             _log.warning("it could not be asked whether earlier attempts are surely over: %s", error)
-            blamed = {
-                job.job_id: f"waits until the scheduler says whether the last attempt is over: {error}"
-                for job in doubtful
-            }
+            blamed = dict.fromkeys(ids, f"waits until the scheduler says whether the last attempt is over: {error}")
         ready = []
         for job in due:
             reason = blamed.get(job.previous_attempt_job_id or "")
@@ -130,16 +140,8 @@ class Upkeep:
             write_changes(self.poller.store, [change], now)
 
 
-def _previous(jobs: Sequence[TrackedJob]) -> list[str]:
-    return [job.previous_attempt_job_id for job in jobs if job.previous_attempt_job_id is not None]
-
-
-def _is_surely_over(job: TrackedJob) -> bool:
-    """Tell whether the job's script will never run its command again, whatever the scheduler does."""
-    if job.is_array:
-        return False
-    exit_file = JobFolder(Path(job.job_dir)).read_exit()
-    return exit_file is not None and exit_file.is_final
+def _previous(jobs: Sequence[TrackedJob]) -> set[str]:
+    return {job.previous_attempt_job_id for job in jobs if job.previous_attempt_job_id is not None}
 
 
 def _says_active(report: JobReport) -> bool:

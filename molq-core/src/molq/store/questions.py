@@ -104,6 +104,15 @@ class Questions:
         )
         return [rows.as_text(name) for (name,) in found]
 
+    def active_clusters(self) -> dict[tuple[str, str], str]:
+        """Return the clusters that have active jobs, by name and scheduler, each with the id of its newest one."""
+        found = self._connection.ask(
+            # With max(), SQLite takes the other columns from the row that has it.
+            f"SELECT cluster_name, scheduler, job_id, max(number) FROM jobs INDEXED BY jobs_open WHERE {ACTIVE} "
+            "GROUP BY cluster_name, scheduler"
+        )
+        return {(rows.as_text(name), scheduler): job_id for name, scheduler, job_id, _ in found}
+
     def resolve(self, prefix: str) -> str:
         """Return the only job id that starts with ``prefix``.
 
