@@ -15,7 +15,8 @@ import pluggy
 
 from molq.array_elements import ElementReport, RolledUp, roll_up
 from molq.array_indices import expand_indices, format_indices
-from molq.backend_tools import as_tuple, check_one_of, check_program, chunked, command_failed, words_of
+from molq.backend_tools import as_tuple, check_one_of, check_program, chunked
+from molq.command_replies import CommandReply, command_failed, words_of
 from molq.conditions import DependencyCondition
 from molq.errors import CommandFailedError, CommandNotStartedError, SchedulerError
 from molq.job_spec import (
@@ -324,22 +325,6 @@ class Finding:
     value: str
     is_problem: bool = False
     meaning: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class CommandReply:
-    """How a program ended and what it wrote.
-
-    Attributes:
-        exit_code: the exit code, minus the signal's number if one ended it; None in a reply that was found on
-            disk after the process that waited for the program had died.
-        stdout: what it wrote on standard output.
-        stderr: what it wrote on standard error.
-    """
-
-    exit_code: int | None
-    stdout: str
-    stderr: str
 
 
 class Commands(Protocol):

@@ -1,21 +1,15 @@
-"""What backends share: calls that fit a command line, words for failures, and checks of options."""
+"""What backends share: lists that fit a command line, and checks of options."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
 
 import attrs
 
-from molq.errors import CommandFailedError
 from molq.field_rules import refusal
 
-if TYPE_CHECKING:
-    from molq.backend import CommandReply
-
-_LONGEST_SHOWN = 120
-_LONGEST_WORDS = 500
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -37,30 +31,6 @@ def chunked(texts: Iterable[str], longest: int, *, overhead: int = 1) -> Iterato
         length += len(text) + overhead
     if part:
         yield part
-
-
-def words_of(reply: CommandReply) -> str:
-    """Return what a program said about its failure, on one line."""
-    said = " ".join(reply.stderr.split()) or " ".join(reply.stdout.split())
-    return said[:_LONGEST_WORDS] or "it said nothing"
-
-
-def command_failed(argv: Sequence[str], reply: CommandReply, *, shown: str | None = None) -> CommandFailedError:
-    """Return the error for a program that failed.
-
-    Args:
-        argv: the command.
-        reply: how it ended.
-        shown: the command for people, if not as it is.
-    """
-    text = " ".join(argv) if shown is None else shown
-    text = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-    return CommandFailedError(
-        f"{text!r} ended with exit code {reply.exit_code}: {words_of(reply)}",
-        argv=tuple(argv),
-        exit_code=reply.exit_code,
-        stderr=reply.stderr,
-    )
 
 
 def check_program(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:

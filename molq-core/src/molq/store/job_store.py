@@ -18,9 +18,10 @@ from molq.job_state import JobState, may_follow
 from molq.records import JobDependency, JobRecord
 from molq.store import rows
 from molq.store.connection import BUSY_SECONDS, Connection
+from molq.store.family_questions import FamilyQuestions
 from molq.store.leases import Lease, Leases, is_current
 from molq.store.log import warn
-from molq.store.questions import ACTIVE, WAITS_IN_MOLQ, Questions
+from molq.store.questions import ACTIVE, WAITS_IN_MOLQ
 from molq.tracking import Change, PlannedAttempt, TrackedJob
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def molq_home() -> Path:
         raise ConfigError(f"molq does not know where to keep its state ({error}); set MOLQ_HOME to a folder") from error
 
 
-class JobStore(Questions):
+class JobStore(FamilyQuestions):
     """Every job, in one SQLite file that many processes and machines may use at once.
 
     Args:
