@@ -27,6 +27,9 @@ _MOLQ = str(Path(sys.executable).with_name("molq"))
 _CLOSED = JobScheduling(queue="low")
 """A partition that takes jobs and runs none."""
 
+_PORT = "18600"
+"""The first of the ports of the benchmark's own Slurm; those of the tests' begin above 20000."""
+
 _COUNTED = ("squeue", "sacct", "scontrol")
 _COUNTING = """\
 #!/bin/sh
@@ -39,7 +42,8 @@ exec {program} "$@"
 def _real_slurm() -> Iterator[None]:
     """Bring up a real Slurm that can run all the jobs that are awaited at once."""
     with tempfile.TemporaryDirectory() as folder:
-        lab = {**os.environ, "SLURM_LAB_DIR": folder, "SLURM_LAB_CPUS": "64", "SLURM_LAB_MAX_JOBS": "50000"}
+        size = {"SLURM_LAB_CPUS": "64", "SLURM_LAB_MAX_JOBS": "50000"}
+        lab = {**os.environ, **size, "SLURM_LAB_DIR": folder, "SLURM_LAB_PORT": _PORT}
         up = ["bash", str(_TESTS / "slurm_lab" / "up")]
         down = ["bash", str(_TESTS / "slurm_lab" / "down"), "--purge"]
         try:
