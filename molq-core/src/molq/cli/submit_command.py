@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from molq.cli.following import LogReader, follow
-from molq.cli.origins import origins
 from molq.cli.outcomes import exit_code_of, outcome_line
 from molq.cli.output import SHORT_ID, plain, print_json, print_table, visible
 from molq.cli.request_options import request_of, request_options
@@ -56,6 +55,9 @@ def command(words: tuple[str, ...], **options: Any) -> int:
     retry = policy_of(options, profile.retry if profile else None)
     request = {**request_of(argv, options), "retry": retry}
     if options["dry_run"]:
+        # Slow to import, since it knows of profiles.
+        from molq.cli.origins import origins
+
         click.echo(submitor.preview(**request), nl=False)
         rows = origins(request, options["pairs"], profile, options["cluster"])
         print_table(("FIELD", "VALUE", "FROM"), list(rows), to_stderr=True)
