@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import os
 import time
-from collections.abc import Iterator
-from typing import Any
 
-Record = dict[str, Any]
-"""A job, or one element of an array."""
+from molq.testing.fake_programs import FakeFile, Record
 
 HOST = "vm"
 WAITING = frozenset({"PEND", "PSUSP", "PROV", "WAIT"})
@@ -45,46 +38,11 @@ NEW_CLUSTER: Record = {
 }
 
 
-class ClusterFile:
-    """The file of a fake cluster, held locked while it is open."""
+class ClusterFile(FakeFile):
+    """The file of a fake cluster."""
 
     def __init__(self, folder: str) -> None:
-        self.path = os.path.join(folder, "cluster.json")
-        self._log = os.path.join(folder, "commands.log")
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Record]:
-        """Give the cluster's state, and write it back if it has changed."""
-        with open(f"{self.path}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            text = self._text()
-            cluster: Record = json.loads(text)
-            yield cluster
-            changed = json.dumps(cluster)
-            if changed != text:
-                with open(f"{self.path}.new", "w") as new:
-                    new.write(changed)
-                os.replace(f"{self.path}.new", self.path)
-
-    def log_command(self, words: list[str]) -> None:
-        """Remember that a program was run."""
-        with open(self._log, "a") as log:
-            log.write(json.dumps(words) + "\n")
-
-    def commands(self) -> list[list[str]]:
-        """Return the programs that were run, with their arguments."""
-        try:
-            with open(self._log) as log:
-                return [json.loads(line) for line in log]
-        except FileNotFoundError:
-            return []
-
-    def _text(self) -> str:
-        try:
-            with open(self.path) as file:
-                return file.read()
-        except FileNotFoundError:
-            return json.dumps(NEW_CLUSTER)
+        super().__init__(folder, NEW_CLUSTER)
 
 
 def native_id(job: Record) -> str:

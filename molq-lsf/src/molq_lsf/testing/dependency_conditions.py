@@ -5,7 +5,8 @@ from __future__ import annotations
 import operator
 import re
 
-from molq_lsf.testing.cluster_file import Record, finished, is_named, matches
+from molq.testing.fake_programs import Record
+from molq_lsf.testing.cluster_file import finished, is_named, matches
 
 KINDS = ("done", "exit", "ended", "started", "post_done")
 _TOKEN = re.compile(r'\s*(?:(&&|\|\||!|\(|\)|,)|"([^"]*)"|([^\s()&|!,"]+))')

@@ -6,7 +6,8 @@ import re
 import sys
 import time
 
-from molq_lsf.testing.cluster_file import OVER, Record, is_named, matches, native_id, shown_name
+from molq.testing.fake_programs import Record
+from molq_lsf.testing.cluster_file import OVER, is_named, matches, native_id, shown_name
 
 _STATES = "  PEND     PSUSP    RUN      USUSP    SSUSP    UNKWN    TOTAL\n"
 _LINE = "-" * 78 + "\n"

@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from molq_lsf.testing.cluster_file import HOST, OVER, WAITING, Record, expand, is_named, matches, shown_name
+from molq.testing.fake_programs import Record
+from molq_lsf.testing.cluster_file import HOST, OVER, WAITING, expand, is_named, matches, shown_name
 from molq_lsf.testing.dependency_conditions import judge_all
 
 USAGE = """\

@@ -8,15 +8,8 @@ import signal
 import sys
 import time
 
-from molq_lsf.testing.cluster_file import (
-    DEFAULT_QUEUE,
-    HOST,
-    LARGEST_ARRAY,
-    SLOTS,
-    Record,
-    expand,
-    happen,
-)
+from molq.testing.fake_programs import Record
+from molq_lsf.testing.cluster_file import DEFAULT_QUEUE, HOST, LARGEST_ARRAY, SLOTS, expand, happen
 from molq_lsf.testing.dependency_conditions import HELD, NEW, ConditionError, check, judge_all
 
 USAGE = """\

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 
-from molq_lsf.testing.cluster_file import HOST, OVER, Record, end, expand, happen, is_named, matches
+from molq.testing.fake_programs import Record
+from molq_lsf.testing.cluster_file import HOST, OVER, end, expand, happen, is_named, matches
 from molq_lsf.testing.dependency_conditions import ConditionError, check, judge_all
 from molq_lsf.testing.versions import VERSIONS
 

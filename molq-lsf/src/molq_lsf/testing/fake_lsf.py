@@ -4,39 +4,21 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-import molq_lsf
 from molq.backend import Duration
+from molq.testing.fake_programs import Record, install_programs
 from molq_lsf.options import LSFSchedulerOptions
-from molq_lsf.testing.cluster_file import (
-    DEFAULT_QUEUE,
-    OVER,
-    ClusterFile,
-    Record,
-    end,
-    happen,
-    matches,
-    native_id,
-    start,
-)
+from molq_lsf.testing.cluster_file import DEFAULT_QUEUE, OVER, ClusterFile, end, happen, matches, native_id, start
 from molq_lsf.testing.dependency_conditions import HELD, judge_all
 from molq_lsf.testing.fake_control import kill
 from molq_lsf.testing.job_runner import leave_files, run_job
 from molq_lsf.testing.programs import PROGRAMS
 
-_RUNNER = """\
-import sys
-sys.path.insert(0, {source!r})
-from molq_lsf.testing.programs import main
-sys.exit(main({folder!r}, sys.argv[1], sys.argv[2:]))
-"""
-_WRAPPER = '#!/bin/sh\nexec "{python}" -IS "{runner}" {name} "$@"\n'
 _IDS_LOST_BY_A_RESTART = 100
 
 
@@ -54,16 +36,8 @@ class FakeLSF:
 
     def __init__(self, folder: Path, options: LSFSchedulerOptions | None = None) -> None:
         self.folder = folder / "fake-lsf"
-        self.bin = self.folder / "bin"
-        self.bin.mkdir(parents=True)
+        self.bin = install_programs("molq_lsf", PROGRAMS, self.folder)
         self._file = ClusterFile(str(self.folder))
-        source = str(Path(molq_lsf.__file__).parent.parent)
-        runner = self.bin / "runner.py"
-        runner.write_text(_RUNNER.format(source=source, folder=str(self.folder)))
-        for name in PROGRAMS:
-            path = self.bin / name
-            path.write_text(_WRAPPER.format(python=sys.executable, runner=runner, name=name))
-            path.chmod(0o755)
         given = options or LSFSchedulerOptions(command_timeout=Duration(10))
         paths: dict[str, Any] = {f"{name}_path": str(self.bin / name) for name in PROGRAMS if name != "lsid"}
         self.options = attrs.evolve(given, **paths)

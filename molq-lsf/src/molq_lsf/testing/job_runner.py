@@ -8,7 +8,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from molq_lsf.testing.cluster_file import HOST, Record, native_id
+from molq.testing.fake_programs import Record
+from molq_lsf.testing.cluster_file import HOST, native_id
 
 # So a script from standard input is wrapped: its last signal is an exit code to the shell around it.
 _WRAPPED = """\

@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from molq_lsf.testing.cluster_file import ClusterFile, Record
+from molq.testing.fake_programs import Record
+from molq_lsf.testing.cluster_file import ClusterFile
 from molq_lsf.testing.fake_bhist import bhist
 from molq_lsf.testing.fake_bjobs import bjobs
 from molq_lsf.testing.fake_bsub import bsub, die

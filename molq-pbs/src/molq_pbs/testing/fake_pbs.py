@@ -6,30 +6,19 @@ import os
 import pwd
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import ClassVar
 
 import attrs
 
-import molq_pbs
 from molq.backend import Duration
+from molq.testing.fake_programs import Record, install_programs
 from molq_pbs.options import Dialect, PBSSchedulerOptions
-from molq_pbs.testing.cluster_file import ClusterFile, Record, find, job_id
+from molq_pbs.testing.cluster_file import ClusterFile, find, job_id
 from molq_pbs.testing.job_life import accept, delete, end, requeue, start
 from molq_pbs.testing.programs import PROGRAMS
 from molq_pbs.testing.script_runs import environment_of, run_script
 
-_RUNNER = """\
-import os, signal, sys
-sys.path.insert(0, {source!r})
-from molq_pbs.testing.programs import main
-code = main({folder!r}, sys.argv[1], sys.argv[2:])
-if code < 0:
-    os.kill(os.getpid(), -code)
-sys.exit(code)
-"""
-_WRAPPER = '#!/bin/sh\nexec "{python}" -IS "{runner}" {name} "$@"\n'
 _TIMEOUT = Duration(2)
 _ELEMENT = re.compile(r"(\d+)\[\](\.\S+?)?_(\d+)")
 
@@ -52,18 +41,10 @@ class _FakeCluster:
 
     def __init__(self, folder: Path, options: PBSSchedulerOptions | None = None, *, user: str | None = None) -> None:
         self.folder = folder / "fake-pbs"
-        self.bin = self.folder / "bin"
-        self.bin.mkdir(parents=True)
+        self.bin = install_programs("molq_pbs", PROGRAMS, self.folder)
         self.home = self.folder / "home"
         self.home.mkdir()
         self._file = ClusterFile(str(self.folder))
-        source = str(Path(molq_pbs.__file__).parent.parent)
-        runner = self.bin / "runner.py"
-        runner.write_text(_RUNNER.format(source=source, folder=str(self.folder)))
-        for name in PROGRAMS:
-            path = self.bin / name
-            path.write_text(_WRAPPER.format(python=sys.executable, runner=runner, name=name))
-            path.chmod(0o755)
         self._set(dialect=self.dialect, user=user or pwd.getpwuid(os.getuid()).pw_name)
         self.options = attrs.evolve(
             options or PBSSchedulerOptions(),

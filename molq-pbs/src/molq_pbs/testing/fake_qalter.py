@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from molq_pbs.testing.cluster_file import Record, find, full_id
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import find, full_id
 from molq_pbs.testing.fake_errors import UNKNOWN_JOB, say
 from molq_pbs.testing.job_life import judge_dependencies
 from molq_pbs.testing.qsub_options import parse_dependencies

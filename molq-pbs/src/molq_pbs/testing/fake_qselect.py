@@ -6,7 +6,8 @@ import re
 import sys
 import time
 
-from molq_pbs.testing.cluster_file import Record, job_id
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import job_id
 from molq_pbs.testing.fake_errors import say
 from molq_pbs.testing.job_attributes import shown_state
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from molq_pbs.testing.cluster_file import Record, find, full_id, job_id
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import find, full_id, job_id
 from molq_pbs.testing.fake_errors import HISTORY_OFF, JOB_IS_OVER, UNKNOWN_JOB, say
 from molq_pbs.testing.job_attributes import attributes, shown_state
 

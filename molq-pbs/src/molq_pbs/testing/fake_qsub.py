@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 
-from molq_pbs.testing.cluster_file import ClusterFile, Record
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import ClusterFile
 from molq_pbs.testing.fake_errors import refused, say
 from molq_pbs.testing.job_life import accept
 from molq_pbs.testing.qsub_options import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from molq_pbs.testing.cluster_file import Record, full_id
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import full_id
 from molq_pbs.testing.fake_errors import say
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from molq_pbs.testing.cluster_file import Record, job_id, show_time
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import job_id, show_time
 from molq_pbs.testing.job_life import dependants_of
 
 _KEPT_IN_QUEUE = "QHWT"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from molq_pbs.testing.cluster_file import Record, find, job_id, log, show_moment
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import find, job_id, log, show_moment
 
 TERMINATED, SUCCEEDED, FAILED = 91, 92, 93
 _SIGTERM_STATUS = 271

@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from molq_pbs.testing.cluster_file import ClusterFile, Record
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import ClusterFile
 from molq_pbs.testing.fake_errors import misdirected, refused
 from molq_pbs.testing.fake_qalter import qalter
 from molq_pbs.testing.fake_qdel import qdel

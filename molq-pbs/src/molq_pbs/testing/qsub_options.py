@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from molq_pbs.testing.cluster_file import Record
+from molq.testing.fake_programs import Record
 
 USAGE = """\
 usage: qsub [-a date_time] [-A account_string] [-c interval]

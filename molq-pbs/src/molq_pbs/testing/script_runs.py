@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import BinaryIO
 
-from molq_pbs.testing.cluster_file import Record, job_id
+from molq.testing.fake_programs import Record
+from molq_pbs.testing.cluster_file import job_id
 
 
 def environment_of(cluster: Record, job: Record, index: int | None, home: Path) -> dict[str, str]:

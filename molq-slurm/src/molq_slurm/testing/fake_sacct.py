@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 
-from molq_slurm.testing.cluster_file import ACTIVE, PARTITIONS, Record, fold, matches, native_id
+from molq.testing.fake_programs import Record
+from molq_slurm.testing.cluster_file import ACTIVE, PARTITIONS, fold, matches, native_id
 from molq_slurm.testing.fake_squeue import show_time
 
 _WITH_VALUE = {"jobs": "-j", "format": "-o", "starttime": "-S", "user": "-u", "clusters": "-M", "name": "--name"}

@@ -8,13 +8,8 @@ import shlex
 import sys
 import time
 
-from molq_slurm.testing.cluster_file import (
-    DEFAULT_PARTITION,
-    PARTITIONS,
-    Record,
-    expand,
-    judge_dependencies,
-)
+from molq.testing.fake_programs import Record
+from molq_slurm.testing.cluster_file import DEFAULT_PARTITION, PARTITIONS, expand, judge_dependencies
 
 _FAILED = "sbatch: error: Batch job submission failed: "
 _FLAGS = {"parsable", "exclusive", "hold", "requeue", "no-requeue"}

@@ -6,7 +6,8 @@ import os
 import re
 import sys
 
-from molq_slurm.testing.cluster_file import ACTIVE, Record, end, judge_dependencies, matches
+from molq.testing.fake_programs import Record
+from molq_slurm.testing.cluster_file import ACTIVE, end, judge_dependencies, matches
 from molq_slurm.testing.fake_errors import CANCEL_EXIT_CODES, CONTROLLER_WORDS
 
 

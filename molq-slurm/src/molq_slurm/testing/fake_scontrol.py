@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from molq_slurm.testing.cluster_file import (
-    ACTIVE,
-    DEFAULT_PARTITION,
-    PARTITIONS,
-    Record,
-    judge_dependencies,
-    matches,
-)
+from molq.testing.fake_programs import Record
+from molq_slurm.testing.cluster_file import ACTIVE, DEFAULT_PARTITION, PARTITIONS, judge_dependencies, matches
 from molq_slurm.testing.fake_errors import CONTROLLER_WORDS
 
 

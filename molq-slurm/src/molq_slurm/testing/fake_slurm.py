@@ -6,33 +6,15 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import molq_slurm
+from molq.testing.fake_programs import Record, install_programs
 from molq_slurm.options import SlurmSchedulerOptions
-from molq_slurm.testing.cluster_file import (
-    ACTIVE,
-    FIRST_NODE,
-    ClusterFile,
-    Record,
-    end,
-    judge_dependencies,
-    matches,
-    native_id,
-)
+from molq_slurm.testing.cluster_file import ACTIVE, FIRST_NODE, ClusterFile, end, judge_dependencies, matches, native_id
 from molq_slurm.testing.fake_sbatch import accept
 from molq_slurm.testing.programs import PROGRAMS
-
-_RUNNER = """\
-import sys
-sys.path.insert(0, {source!r})
-from molq_slurm.testing.programs import main
-sys.exit(main({folder!r}, sys.argv[1], sys.argv[2:]))
-"""
-_WRAPPER = '#!/bin/sh\nexec "{python}" -IS "{runner}" {name} "$@"\n'
 
 
 class FakeSlurm:
@@ -47,16 +29,8 @@ class FakeSlurm:
 
     def __init__(self, folder: Path, options: SlurmSchedulerOptions | None = None) -> None:
         self.folder = folder / "fake-slurm"
-        self.bin = self.folder / "bin"
-        self.bin.mkdir(parents=True)
+        self.bin = install_programs("molq_slurm", PROGRAMS, self.folder)
         self._file = ClusterFile(str(self.folder))
-        source = str(Path(molq_slurm.__file__).parent.parent)
-        runner = self.bin / "runner.py"
-        runner.write_text(_RUNNER.format(source=source, folder=str(self.folder)))
-        for name in PROGRAMS:
-            path = self.bin / name
-            path.write_text(_WRAPPER.format(python=sys.executable, runner=runner, name=name))
-            path.chmod(0o755)
         given = options or SlurmSchedulerOptions()
         self.options = SlurmSchedulerOptions(
             **{f"{name}_path": str(self.bin / name) for name in PROGRAMS},

@@ -7,7 +7,8 @@ import re
 import sys
 import time
 
-from molq_slurm.testing.cluster_file import ACTIVE, Record, fold, matches, native_id
+from molq.testing.fake_programs import Record
+from molq_slurm.testing.cluster_file import ACTIVE, fold, matches, native_id
 from molq_slurm.testing.fake_errors import CONTROLLER_WORDS
 
 _LETTERS = {

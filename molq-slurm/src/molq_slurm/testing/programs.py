@@ -6,7 +6,8 @@ import signal
 import sys
 from collections.abc import Callable
 
-from molq_slurm.testing.cluster_file import ClusterFile, Record
+from molq.testing.fake_programs import Record
+from molq_slurm.testing.cluster_file import ClusterFile
 from molq_slurm.testing.fake_sacct import sacct
 from molq_slurm.testing.fake_sbatch import sbatch
 from molq_slurm.testing.fake_scancel import scancel
