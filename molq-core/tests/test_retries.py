@@ -185,6 +185,22 @@ def test_a_request_that_somebody_has_edited_spoils_no_other_job(cluster, caplog,
     assert cluster.latest(other).state is JobState.SUBMITTED
 
 
+def test_an_edited_request_of_a_waiting_attempt_spoils_no_other_job(cluster):
+    edited, other = (cluster.submit(retry=THREE) for _ in range(2))
+    for job in (edited, other):
+        cluster.say(job, JobState.FAILED)
+    cluster.refresh()
+    waiting = cluster.latest(edited)
+    with cluster.store._connection.writing() as sqlite:
+        sqlite.execute("UPDATE requests SET request = ? WHERE job_id = ?", ("no JSON", waiting.job_id))
+
+    next_attempt(cluster, other)
+
+    assert cluster.latest(other).state is JobState.SUBMITTED
+    assert cluster.latest(edited).waits_in_molq
+    assert cluster.latest(edited).reason.startswith("could not be submitted yet: the request of job")
+
+
 def test_an_attempt_has_the_request_of_the_first_one(cluster):
     job = cluster.submit("python", "train.py", memory=Memory.gb(2), queue="gpu", job_name="mine", retry=THREE)
     fail(cluster, job)

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from molq.backend import SchedulerError
-from molq.errors import BackendError, ConfigError, JobNotFoundError, ScriptError, SubmitError
+from molq.errors import BackendError, ConfigError, JobNotFoundError, ScriptError, StoreError, SubmitError
 from molq.job_folder import JobFolder, JobPlace
 from molq.job_script import ENVIRONMENT, PAYLOAD
 from molq.job_spec import JobSpec
@@ -31,7 +31,7 @@ def submit_waiting(submitter: Submitter, job: TrackedJob) -> None:
     """
     try:
         own_submitter, plan = _planned(submitter, job)
-    except (BackendError, SchedulerError) as error:
+    except (BackendError, SchedulerError, StoreError) as error:
         postpone(submitter, job, f"could not be submitted yet: {error}")
     except (ConfigError, ScriptError, SubmitError, JobNotFoundError) as error:
         if _is_visible_here(submitter, job):
