@@ -233,7 +233,7 @@ def test_jobs_are_found_where_there_is_no_history(fake_pbs, submit, commands):
 def test_a_search_in_an_answer_that_is_cut_off_is_an_error(fake_pbs, submit, commands):
     for n in range(2):
         submit(f"2d1516b4-cb6e-48e4-8b89-83633ae3ea5{n}")
-    fake_pbs.cut_off("qstat", 400)
+    fake_pbs.cut_off("qstat", 200)
 
     with pytest.raises(SchedulerError, match="did not answer about"):
         find_jobs(("2d1516b4-cb6e-48e4-8b89-83633ae3ea59",), 0.0, fake_pbs.options, commands)

@@ -152,15 +152,16 @@ def test_rows_of_a_failing_call_are_kept(fake_pbs, submit, poll):
     assert answer.unanswered == {"2.vm"}
 
 
-def test_an_answer_that_is_cut_off_leaves_the_last_job_open(fake_pbs, submit, poll):
+@pytest.mark.parametrize("missing", [1, 30, 200, 100_000])
+def test_an_answer_that_is_cut_off_leaves_the_last_job_open(fake_pbs, submit, poll, missing):
     jobs = [submit(f"tag-{n}") for n in range(2)]
     for job in jobs:
         fake_pbs.finish(job.scheduler_job_id)
-    fake_pbs.cut_off("qstat", 1700)
+    fake_pbs.cut_off("qstat", missing)
 
     answer = poll(*jobs)
 
-    assert [report.scheduler_job_id for report in answer.reports] in ([], ["1.vm"])
+    assert [report.scheduler_job_id for report in answer.reports] == (["1.vm"] if missing < 1000 else [])
     assert "2.vm" in answer.unanswered
 
 

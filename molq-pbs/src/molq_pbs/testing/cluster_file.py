@@ -24,7 +24,7 @@ NEW_CLUSTER: Record = {
     "unheard": [],  # submissions that a hung server will hear once it goes on
     "heard": {},  # the ids that it then gave them
     "answers": {},  # program -> what it says instead of its own answer
-    "partial": {},  # program -> how many bytes of its own answer arrive
+    "cut_off": {},  # program -> how many of the last characters of its own answers do not arrive
     "banner": "",
     "logs": {},  # id -> lines of the server's log
 }

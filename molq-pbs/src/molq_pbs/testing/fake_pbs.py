@@ -234,14 +234,14 @@ class _FakeCluster:
         for program in ("qstat", "tracejob"):
             self.say(program, text, exit_code=exit_code)
 
-    def cut_off(self, program: str, after: int) -> None:
-        """Let only the first characters of a program's answer arrive, until ``speak_normally``."""
+    def cut_off(self, program: str, missing: int) -> None:
+        """Let the last ``missing`` characters of a program's answers not arrive, until ``speak_normally``."""
         with self._file.opened() as cluster:
-            cluster["partial"][program] = after
+            cluster["cut_off"][program] = missing
 
     def speak_normally(self) -> None:
         """Let all programs give their own answers again."""
-        self._set(answers={}, partial={}, banner="")
+        self._set(answers={}, cut_off={}, banner="")
 
     def banner(self, text: str) -> None:
         """Let qsub greet before it answers."""

@@ -36,7 +36,7 @@ def main(folder: str, name: str, argv: list[str]) -> int:
     file = ClusterFile(folder)
     file.log_command([name, *argv])
     with file.opened() as cluster:
-        answer, kept, dialect = cluster["answers"].get(name), cluster["partial"].get(name), cluster["dialect"]
+        answer, missing, dialect = cluster["answers"].get(name), cluster["cut_off"].get(name), cluster["dialect"]
     if argv == ["--version"]:
         sys.stdout.write(_VERSIONS[dialect])
         return 0
@@ -47,14 +47,14 @@ def main(folder: str, name: str, argv: list[str]) -> int:
     code = misdirected(name) if name != "tracejob" else None
     if code is not None:
         return code
-    if kept is None:
+    if missing is None:
         return _run(name, argv, file)
     real, sys.stdout = sys.stdout, io.StringIO()
     try:
         code, text = _run(name, argv, file), sys.stdout.getvalue()
     finally:
         sys.stdout = real
-    sys.stdout.write(text[:kept])
+    sys.stdout.write(text[: max(0, len(text) - missing)])
     return code
 
 
