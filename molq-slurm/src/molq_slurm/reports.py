@@ -114,16 +114,17 @@ def report_from_queue(row: QueueRow, tag: str, cancelled_by: int | None = None) 
     ending = ending_in_queue(row, cancelled_by)
     # Before it has nodes, its start is the scheduler's forecast.
     has_started = row.nodes and (ending.is_over or ending.state is JobState.RUNNING)
-    report = _report(row, tag, ending)
-    return attrs.evolve(report, restarts=row.restarts, started_at=row.started_at if has_started else None)
+    return _report(row, tag, ending, row.started_at if has_started else None, row.restarts)
 
 
 def report_from_accounts(row: AccountRow, tag: str | None) -> JobReport:
     """Return the report in a line of sacct."""
-    return _report(row, tag, ending_in_accounts(row))
+    return _report(row, tag, ending_in_accounts(row), row.started_at)
 
 
-def _report(row: QueueRow | AccountRow, tag: str | None, ending: Ending) -> JobReport:
+def _report(
+    row: QueueRow | AccountRow, tag: str | None, ending: Ending, started_at: float | None, restarts: int = 0
+) -> JobReport:
     return JobReport(
         scheduler_job_id=row.job_id,
         tag=tag,
@@ -132,7 +133,8 @@ def _report(row: QueueRow | AccountRow, tag: str | None, ending: Ending) -> JobR
         exit_code=ending.exit_code,
         signal=ending.signal,
         cause=ending.cause,
-        started_at=row.started_at,
+        restarts=restarts,
+        started_at=started_at,
         finished_at=row.ended_at if ending.is_over else None,
         reason=ending.reason,
     )
