@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
+
+import attrs
 
 from molq.testing.fake_programs import Record, install_programs
 from molq_slurm.options import SlurmSchedulerOptions
@@ -31,14 +33,8 @@ class FakeSlurm:
         self.folder = folder / "fake-slurm"
         self.bin = install_programs("molq_slurm", PROGRAMS, self.folder)
         self._file = ClusterFile(str(self.folder))
-        given = options or SlurmSchedulerOptions()
-        self.options = SlurmSchedulerOptions(
-            **{f"{name}_path": str(self.bin / name) for name in PROGRAMS},
-            extra_sbatch_flags=given.extra_sbatch_flags,
-            memory_flag=given.memory_flag,
-            gpu_flag=given.gpu_flag,
-            cluster=given.cluster,
-        )
+        paths: dict[str, Any] = {f"{name}_path": str(self.bin / name) for name in PROGRAMS}
+        self.options = attrs.evolve(options or SlurmSchedulerOptions(), **paths)
 
     @property
     def commands_run(self) -> tuple[tuple[str, ...], ...]:
