@@ -87,6 +87,59 @@ def test_what_is_not_known_to_mean_no_may_have_been_heard(words):
         read_submit_reply(reply(1, "", f"{words}\n"))
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (191, "Job rejected by all possible destinations"),
+        (189, "No default queue specified"),
+        (197, "Bad GID for job execution"),
+        (160, "Access from host not allowed, or unknown host MSG=node7"),
+        (156, "Invalid request"),
+        (236, "Unknown Reservation Id"),
+        (201, "Invalid Account"),
+        (52, "job and reservation have conflicting specification"),
+    ],
+)
+def test_what_the_server_refuses_by_its_number_is_surely_no(code, words):
+    with pytest.raises(SubmitRejected, match=words):
+        read_submit_reply(reply(code, "", f"qsub: {words}\n"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (198, "Maximum number of jobs already in complex"),
+        (38, "Maximum number of jobs in 'Q' state for user ada already in queue workq"),
+        (39, "would exceed limit on resource ncpus in queue workq"),
+        (39, "would exceed per-user limit on resource ncpus in complex"),
+        (196, "Resource temporarily unavailable"),
+        (212, "Request not allowed: Server shutting down"),
+        (162, "cannot connect to server pbs1 (errno=111)"),
+        (13, "cannot connect to server pbs1 (errno=15117)"),
+    ],
+)
+def test_a_limit_or_a_busy_server_is_not_now(code, words):
+    with pytest.raises(SubmitDeferred, match=words[:20]):
+        read_submit_reply(reply(code, "", f"qsub: {words}\n"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (162, "qsub: System error: "),
+        (163, "qsub: PBS server internal error"),
+        (183, "qsub: Batch protocol error"),
+        (57, "qsub: Failed to save job/resv, refer server logs for details"),
+        # By the numbers of Torque, this is its protocol error.
+        (185, "qsub: submit error (Batch protocol error MSG=the reply is garbled)"),
+        (170, "the site's wrapper broke"),
+    ],
+)
+def test_what_went_wrong_while_the_server_may_have_taken_the_job_is_no_refusal(code, words):
+    with pytest.raises(SubmitUnconfirmed):
+        read_submit_reply(reply(code, "", f"{words}\n"))
+
+
 def test_a_hook_of_the_site_refuses_in_words_of_its_own():
     with pytest.raises(SubmitRejected, match="name a project with -P, please"):
         read_submit_reply(reply(32, "", "qsub: name a project with -P, please\n"))

@@ -22,6 +22,7 @@ _REFUSALS = re.compile(
     r"|Unknown queue"
     r"|Unknown resource"
     r"| ?cannot submit non-rerunable Array Job"
+    r"|cannot form a valid job name from the script name"
     r"|cannot send environment with the job$"
     r"|directive error: "
     r"|illegal -\w value$"
@@ -38,9 +39,13 @@ _REFUSALS = re.compile(
 _TORQUE_REFUSALS = re.compile(
     r"^qsub: (?:submit error \()?(?:"
     r"Access to queue is denied"
+    r"|Bad GID for job execution"
     r"|Bad UID for job execution"
     r"|Illegal attribute or resource value"
+    r"|Invalid Account"
     r"|Job exceeds queue resource limits"
+    r"|Job rejected by all possible destinations"
+    r"|No default queue"
     r"|Unauthorized Request"
     r"|Undefined attribute"
     r"|Unknown queue"
@@ -52,20 +57,69 @@ _TORQUE_REFUSALS = re.compile(
 # What it says when it may take the same job later. Source: as above; "Maximum number" is read and not seen.
 _DEFERRALS = re.compile(
     r"^qsub: (?:submit error \()?(?:"
-    r"Maximum number of jobs already in (?:queue|use)"
+    r"Maximum number of jobs\b.* already in "
     r"|Queue is not enabled"
-    r"|would exceed .+ limit"
+    r"|would exceed\b.* limit\b"
     r")",
     re.MULTILINE,
 )
 
-_NO_CONNECTION = re.compile(r"^qsub: cannot connect to server \S* ?\(errno=(\d+)\)", re.MULTILINE)
-_NOT_NOW = "15010"
-"""How qsub numbers a connection that the server's machine has refused; the other numbers mean wrong settings."""
+# The numbers by which OpenPBS refuses a request in words that sites and releases change. Its qsub ends with the lowest
+# eight bits. Those below 32 would mean other things too. Not here are 15010, 15011, 15031 and 15161, after which the
+# server may have the job. Source: pbs_error.h of OpenPBS; the first six recorded from OpenPBS 23.06.06, the others
+# read and not seen.
+_REFUSING_NUMBERS = frozenset(
+    {
+        15002,  # undefined attribute
+        15014,  # illegal attribute or resource value
+        15018,  # unknown queue
+        15023,  # bad UID for job execution
+        15035,  # unknown resource
+        15036,  # job violates queue and/or server resource limits
+        15003,  # attribute is read only
+        15004,  # invalid request
+        15007,  # unauthorized request
+        15008,  # access from host not allowed
+        15019,  # invalid credential
+        15020,  # expired credential
+        15022,  # access to queue is denied
+        15024,  # job routing over too many hops
+        15029,  # no support for requested service
+        15037,  # no default queue
+        15038,  # job is not rerunnable
+        15039,  # job rejected by all possible destinations
+        15045,  # bad GID for job execution
+        15048,  # resource limit exceeds allowable
+        15049,  # invalid account
+        15054,  # invalid job dependency
+        15055,  # duplicate entry in list
+        15084,  # unknown reservation
+        15136,  # a hook of the site, in words of its own
+        15144,  # attribute value is out of range
+        15156,  # job and reservation have conflicting specification
+        15173,  # job name is too long
+        15175,  # the script is too large
+    }
+)
+_DEFERRING_NUMBERS = frozenset(
+    {
+        15021,  # queue is not enabled
+        15033,  # no free connections
+        15044,  # resource temporarily unavailable
+        15046,  # maximum number of jobs already in queue
+        15060,  # server shutting down
+        15142,  # a limit of jobs
+        15143,  # a limit of resources
+        15208,  # try again later
+    }
+)
+_REFUSING_CODES = frozenset(number % 256 for number in _REFUSING_NUMBERS)
+_DEFERRING_CODES = frozenset(number % 256 for number in _DEFERRING_NUMBERS)
 
-_REFUSED_BY_HOOK = 32
-"""How qsub ends when a hook of the site has refused the job, which it does in words of its own before the server takes
-anything. Source: pbs_error.h and req_quejob.c of OpenPBS; read and not seen."""
+_OWN_WORDS = re.compile(r"^qsub: (?!submit error)", re.MULTILINE)
+_NO_CONNECTION = re.compile(r"^qsub: cannot connect to server \S* ?\(errno=(\d+)\)", re.MULTILINE)
+_WRONG_SETTINGS = frozenset({"0", "15007", "15008", "15019", "15034"})
+"""How qsub numbers a connection that will not come about later either: it may not, or there is no such server."""
 
 
 def read_submit_reply(reply: CommandReply) -> SubmitReceipt:
@@ -84,16 +138,16 @@ def read_submit_reply(reply: CommandReply) -> SubmitReceipt:
     said = _said(reply)
     if not ids and reply.exit_code != 0:
         connection = _NO_CONNECTION.search(reply.stderr)
-        if connection and connection[1] != _NOT_NOW:
-            raise SubmitRejected(said)
-        if connection or _DEFERRALS.search(reply.stderr):
+        if connection:
+            raise SubmitRejected(said) if connection[1] in _WRONG_SETTINGS else SubmitDeferred(said)
+        # Torque numbers its errors otherwise.
+        code = reply.exit_code if _OWN_WORDS.search(reply.stderr) else None
+        if _DEFERRALS.search(reply.stderr) or code in _DEFERRING_CODES:
             raise SubmitDeferred(said)
-        if _REFUSALS.search(reply.stderr) or _TORQUE_REFUSALS.search(reply.stderr):
+        if _REFUSALS.search(reply.stderr) or _TORQUE_REFUSALS.search(reply.stderr) or code in _REFUSING_CODES:
             raise SubmitRejected(said)
-        if reply.exit_code == _REFUSED_BY_HOOK and reply.stderr.startswith("qsub: "):
-            raise SubmitRejected(said)
-    code = "an unknown exit code" if reply.exit_code is None else f"exit code {reply.exit_code}"
-    raise SubmitUnconfirmed(f"qsub ended with {code}: {said}")
+    how = "an unknown exit code" if reply.exit_code is None else f"exit code {reply.exit_code}"
+    raise SubmitUnconfirmed(f"qsub ended with {how}: {said}")
 
 
 def _said(reply: CommandReply) -> str:
