@@ -87,7 +87,7 @@ def test_every_field_of_the_reference_reaches_lsf(fake_spectrum, tmp_path, monke
 
     (job,) = fake_spectrum.jobs()
     said = job["events"][0][1]
-    assert (job["slots"], job["run_limit"], job["memory_limit"]) == (8, 120, 1048576)
+    assert (job["slots"], job["run_limit"], job["memory_limit"]) == (8, 120, 2097152)
     assert (job["queue"], job["project"]) == ("excl", "acc")
     assert "Requested Resources <span[ptile=4] rusage[mem=1024]>" in said
 

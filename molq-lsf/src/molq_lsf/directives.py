@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from molq.backend import JobResources, JobScheduling, Memory, SubmitRejected, SubmitRequest, expand_indices
-from molq_lsf.options import LSFSchedulerOptions
+from molq_lsf.options import LSFSchedulerOptions, MemoryPer
 from molq_lsf.tags import name_argument
 
 LSFRequest = SubmitRequest[LSFSchedulerOptions]
@@ -105,7 +105,7 @@ def _options(request: LSFRequest) -> Iterator[str]:
     if scheduling.node_count is not None or resources.cpu_count is not None:
         yield f"-n {nodes * cores}"
     if resources.memory is not None and options.memory_flag in ("both", "limit"):
-        yield f"-M {_in_unit(_counted(resources.memory, request), options.memory_unit)}"
+        yield f"-M {_in_unit(_counted(resources.memory, options.memory_limit_per, request), options.memory_unit)}"
     requirements = list(_requirements(request))
     if requirements:
         yield f"-R {_quoted(' '.join(requirements))}"
@@ -150,7 +150,7 @@ def _requirements(request: LSFRequest) -> Iterator[str]:
     if resources.memory is not None and options.memory_flag in ("both", "reservation"):
         # Only units larger than its default, MB, change what rusage[mem] is counted in.
         unit = "MB" if options.memory_unit == "KB" else options.memory_unit
-        usage.append(f"mem={_in_unit(_counted(resources.memory, request), unit)}")
+        usage.append(f"mem={_in_unit(_counted(resources.memory, options.memory_per, request), unit)}")
     if _asks_for_gpus(resources) and options.gpu_syntax == "rusage":
         if resources.gpu_type is not None:
             raise SubmitRejected(
@@ -162,12 +162,12 @@ def _requirements(request: LSFRequest) -> Iterator[str]:
         yield f"rusage[{','.join(usage)}]"
 
 
-def _counted(memory: Memory, request: LSFRequest) -> Memory:
+def _counted(memory: Memory, per: MemoryPer, request: LSFRequest) -> Memory:
     """Return the amount for what the site counts by; molq's is per node."""
     cores, nodes = request.resources.cpu_count or 1, request.scheduling.node_count or 1
-    if request.options.memory_per == "core":
+    if per == "core":
         return Memory(-(-memory.bytes // cores))
-    return Memory(memory.bytes * nodes) if request.options.memory_per == "job" else memory
+    return Memory(memory.bytes * nodes) if per == "job" else memory
 
 
 def _in_unit(memory: Memory, unit: str) -> int:

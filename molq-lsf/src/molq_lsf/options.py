@@ -47,8 +47,11 @@ class LSFSchedulerOptions(SchedulerOptions):
         dialect: ``"spectrum"`` (IBM Spectrum LSF, Platform LSF), ``"openlava"``, or ``"auto"`` (the default), which
             asks the programs for their version.
         memory_unit: the unit of limits at the site, its ``LSF_UNIT_FOR_LIMITS``. Default ``"KB"``, as LSF's.
-        memory_per: what the site counts requests for memory by: each ``"host"`` (the default), each ``"core"`` (as
-            with ``RESOURCE_RESERVE_PER_TASK=Y``), or the whole ``"job"``.
+        memory_per: what the site reserves memory by (``rusage[mem=]``): each ``"host"`` (the default), each ``"core"``
+            (as with ``RESOURCE_RESERVE_PER_TASK=Y``), or the whole ``"job"``.
+        memory_limit_per: what its limit of memory (``-M``) is for: the whole ``"job"`` (the default, as with
+            ``LSB_JOB_MEMLIMIT=Y``; also where it is each process's, which then never ends a job that keeps to what it
+            asked for), each ``"host"`` (as with ``LSB_RESOURCE_ENFORCE``), or each ``"core"``.
         memory_flag: how memory is asked for: as a ``"limit"`` (``-M``), as a ``"reservation"`` (``rusage[mem=]``),
             as ``"both"`` (the default), or ``"none"`` where the site refuses such requests.
         gpu_syntax: how GPUs are asked for: by ``"gpu"`` (the option ``-gpu``, the default) or by ``"rusage"`` of
@@ -71,6 +74,7 @@ class LSFSchedulerOptions(SchedulerOptions):
     dialect: DialectChoice = attrs.field(default="auto", validator=check_one_of(DialectChoice))
     memory_unit: MemoryUnit = attrs.field(default="KB", validator=check_one_of(MemoryUnit))
     memory_per: MemoryPer = attrs.field(default="host", validator=check_one_of(MemoryPer))
+    memory_limit_per: MemoryPer = attrs.field(default="job", validator=check_one_of(MemoryPer))
     memory_flag: MemoryFlag = attrs.field(default="both", validator=check_one_of(MemoryFlag))
     gpu_syntax: GpuSyntax = attrs.field(default="gpu", validator=check_one_of(GpuSyntax))
     gpu_resource: str = attrs.field(default="ngpus_excl_p")
