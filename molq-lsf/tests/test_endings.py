@@ -47,6 +47,11 @@ def history(**facts):
         ),
         (
             "EXIT",
+            {"history": history(exit_code=130, has_memory_limit=True, index=3)},
+            (JobState.FAILED, 130, 2, "signal"),
+        ),
+        (
+            "EXIT",
             {"history": history(exit_code=130, has_memory_limit=True), "exit_file": ExitFile(130, was_signalled=False)},
             (JobState.FAILED, 130, 2, "signal"),
         ),

@@ -119,7 +119,7 @@ def _exited(facts: Facts) -> Ending:
         return _cancelled("ended before it started, so somebody must have cancelled it (inferred)")
     if _was_at_its_limit(history, facts):
         return Ending(state=JobState.TIMED_OUT, exit_code=code or None, cause="timeout")
-    if history.has_memory_limit and number == _INTERRUPT and not _ended_by_itself(facts):
+    if _was_interrupted_by_lsf(history, number) and not _ended_by_itself(facts):
         return Ending(
             state=JobState.FAILED,
             exit_code=code or None,
@@ -134,6 +134,14 @@ def _exited(facts: Facts) -> Ending:
 def _never_started(history: JobHistory) -> bool:
     """Tell whether the history has a job's end, and no start."""
     return history.outcome is not None and history.started_at is None
+
+
+def _was_interrupted_by_lsf(history: JobHistory, number: int | None) -> bool:
+    """Tell whether the memory limit is why a job was interrupted.
+
+    Of an element that is not known: the request to end a whole array is in the history of none of its elements.
+    """
+    return history.has_memory_limit and number == _INTERRUPT and history.index is None
 
 
 def _was_at_its_limit(history: JobHistory, facts: Facts) -> bool:
