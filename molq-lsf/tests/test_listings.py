@@ -174,6 +174,28 @@ def test_json_is_read_behind_lines_that_ask_to_wait():
     assert (waiting.reason, waiting.tag) == ("Not enough slots", "")
 
 
+@pytest.mark.parametrize("exit_code", [0, 255])
+def test_json_without_a_record_says_that_no_job_is_there(exit_code):
+    listing = ask(["12", "13"], reply(records(), "", exit_code), dialect="spectrum")
+
+    assert (listing.rows, listing.not_found) == ({}, {"12", "13"})
+
+
+@pytest.mark.parametrize(
+    ("text", "stderr"),
+    [
+        (records(), "LSF is down. Please wait ...\n"),
+        (records(), "batch daemon not responding ... still trying\n"),
+        (records(), "something else\n"),
+        ('{"COMMAND": "bjobs", "JOBS": 2, "RECORDS": ["?", 7]}', ""),
+        ('{"COMMAND": "bjobs"}', ""),
+    ],
+)
+def test_json_without_a_record_and_with_a_complaint_is_no_answer(text, stderr):
+    with pytest.raises(SchedulerError):
+        ask(["12"], reply(text, stderr), dialect="spectrum")
+
+
 def test_json_that_is_cut_off_is_no_answer():
     with pytest.raises(SchedulerError, match="no JSON"):
         ask(["12"], reply(records(record())[:-20]), dialect="spectrum")

@@ -100,6 +100,8 @@ def _ask(job_ids: Collection[str], dialect: Dialect, options: LSFSchedulerOption
         if not knows_not_the_options(reply):
             records = _records(reply.stdout)
             told = f"{reply.stderr}\n{_errors(records)}"
+            if records == [] and not reply.stderr.strip():
+                told = "No job found"  # which IBM's LSF says with -json by an empty list alone
             return _listing(argv, reply, told, job_ids, None if records is None else tuple(_rows_of(records)))
         argv = [program, "-a", "-noheader", "-o", f"{fields} delimiter='{_DELIMITER}'", *job_ids]
         reply = commands.run(argv, timeout=options.command_timeout.seconds)
@@ -186,7 +188,7 @@ def _wide_row(line: str, *, has_tags: bool) -> JobRow | None:
     return JobRow(fields[0], index_in_name(name), fields[2], tag_in_name(name) if has_tags else None)
 
 
-def _records(text: str) -> list[Mapping[str, Any]] | None:
+def _records(text: str) -> list[Any] | None:
     """Return the records of ``bjobs -json -o``; None if there are none.
 
     Raises:
@@ -200,16 +202,18 @@ def _records(text: str) -> list[Mapping[str, Any]] | None:
     except (ValueError, RecursionError) as error:
         raise SchedulerError(f"bjobs's answer is no JSON: {error}") from error
     records = answer.get("RECORDS")
-    return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else None
+    return records if isinstance(records, list) else None
 
 
-def _errors(records: Iterable[Mapping[str, Any]] | None) -> str:
-    return "\n".join(str(record["ERROR"]) for record in records or () if "ERROR" in record)
+def _errors(records: Iterable[Any] | None) -> str:
+    return "\n".join(str(record["ERROR"]) for record in records or () if isinstance(record, dict) and "ERROR" in record)
 
 
-def _rows_of(records: Iterable[Mapping[str, Any]]) -> Iterator[JobRow]:
+def _rows_of(records: Iterable[Any]) -> Iterator[JobRow]:
     for record in records:
-        row = None if "ERROR" in record else _row([str(record.get(name.upper(), "")) for name in _FIELDS])
+        if not isinstance(record, dict) or "ERROR" in record:
+            continue
+        row = _row([str(record.get(name.upper(), "")) for name in _FIELDS])
         if row is not None:
             yield row
 
