@@ -144,7 +144,10 @@ TERM_WORDS = {
 
 
 def finished(jobs: list[Record], kind: str) -> bool | None:
-    """Judge ``kind(JOB)``: True if it holds, False if not yet, None if it never will. Of an array, all must hold."""
+    """Judge ``kind(JOB)``: True if it holds, False if not yet, None if it never will. Of an array, all must hold.
+
+    What ended before it started has not started: so OpenLava's mbd.dep.c; read and not seen.
+    """
     for job in jobs:
         is_over = job["state"] in OVER
         holds = {
@@ -152,7 +155,7 @@ def finished(jobs: list[Record], kind: str) -> bool | None:
             "post_done": job["state"] == "DONE",
             "exit": job["state"] == "EXIT",
             "ended": is_over,
-            "started": job["start"] is not None or is_over,
+            "started": job["start"] is not None,
         }[kind]
         if not holds:
             return None if is_over else False

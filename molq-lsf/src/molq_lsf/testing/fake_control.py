@@ -17,18 +17,21 @@ Usage: bkill [-h] [-V] [-l] [-m host_name] [-q queue_name]
                [jobId | "jobId[index_list]"]...
 """  # noqa: W291 - so it was recorded
 
+_ENDED_BY = {"INT": 130, "TERM": 143, "USR1": 138, "USR2": 140}
+"""The exit code of a job that runs and is sent a signal, of which its history says nothing else."""
+
 _LONGEST_WORD = 511  # what it copies words into is no longer
 
 
 def bkill(argv: list[str], cluster: Record) -> int:
     """End jobs of the fake cluster."""
-    rest, ids, name = list(argv), [], None
+    rest, ids, name, signal = list(argv), [], None, "KILL"
     while rest:
         word = rest.pop(0)
         if word == "-J":
             name = rest.pop(0)
         elif word == "-s":
-            rest.pop(0)
+            signal = rest.pop(0)
         elif not word.startswith("-"):
             ids.append(word)
     if not ids and name is None:
@@ -45,7 +48,7 @@ def bkill(argv: list[str], cluster: Record) -> int:
         named = (j for j in cluster["jobs"] if j["in_queue"] and j["user"] == cluster["user"] and is_named(j, name))
         ids = list(dict.fromkeys(str(job["id"]) for job in named))
     said = [one for job_id in ids for one in _targets(job_id)]
-    codes = [_kill(one, cluster) for one in said]
+    codes = [_kill(one, signal, cluster) for one in said]
     judge_all(cluster)
     return max(codes, default=255)
 
@@ -58,7 +61,7 @@ def _targets(job_id: str) -> list[str]:
     return [f"{base}[{index}]" for index in expand(listed)]
 
 
-def _kill(target: str, cluster: Record) -> int:
+def _kill(target: str, signal: str, cluster: Record) -> int:
     jobs = [job for job in cluster["jobs"] if job["in_queue"] and matches(job, target)]
     active = [job for job in jobs if job["state"] not in OVER]
     problem = None
@@ -82,8 +85,11 @@ def _kill(target: str, cluster: Record) -> int:
         sys.stderr.write(f"Job <{target}>: {problem}\n")
         return 255
     for job in active:
-        kill(job, cluster["user"], cluster["dialect"], term="TERM_OWNER")
-    sys.stdout.write(f"Job <{target}> is being terminated\n")
+        if signal == "KILL":
+            kill(job, cluster["user"], cluster["dialect"], term="TERM_OWNER")
+        elif job["start"] is not None and signal in _ENDED_BY:
+            end(job, cluster["dialect"], code=_ENDED_BY[signal])
+    sys.stdout.write(f"Job <{target}> is being {'terminated' if signal == 'KILL' else 'signaled'}\n")
     return 0
 
 
