@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from itertools import permutations
 
 import pytest
 
 from molq.backend import JobState, SchedulerError, SubmittedJob
 from molq_pbs.poll import poll_jobs
+from molq_pbs.server_logs import read_logs
 
 
 @pytest.fixture
@@ -106,6 +108,22 @@ def test_how_a_forgotten_job_ended_is_read_from_the_servers_logs(fake_pbs, submi
         endings
     )
     assert all(report.tag is None for report in answer.reports)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_the_lines_of_one_second_are_read_in_the_order_of_a_jobs_life(submit, order):
+    job = submit("tag-1")
+    day = time.strftime("%m/%d/%Y %H:%M:%S", time.localtime(job.submitted_at))
+    lines = [
+        f"{day}  S    enqueuing into workq, state Q hop 1",
+        f"{day}  S    Job Queued at request of me@localhost, owner = me@localhost, job name = x, queue = workq",
+        f"{day}  S    Job Run at request of Scheduler@vm on exec_vnode (vm:ncpus=1)",
+        f"{day}  S    Exit_status=3 resources_used.cput=00:00:00",
+    ]
+
+    text = "\n".join(["", "Job: 1.vm", "", *(lines[number] for number in order), ""])
+
+    assert read_logs(text, [job])["1.vm"].number("exit_status") == 3
 
 
 def test_the_logs_are_not_asked_about_a_job_whose_exit_file_tells(fake_pbs, submit, poll):
@@ -262,7 +280,7 @@ def test_an_array_is_not_judged_by_its_last_element(fake_pbs, submit, poll):
     assert report.tag == "tag-a"
 
 
-def test_an_element_of_which_only_its_end_is_known_has_no_state(fake_pbs, submit, poll, commands):
+def test_an_element_of_which_only_its_end_is_known_is_left_out(fake_pbs, submit, poll, commands):
     job = submit("tag-a", "-J", "1-3", array_spec="1-3")
     fake_pbs.start(f"{job.scheduler_job_id}_1")
     commands.run([fake_pbs.options.qdel_path, "1[3].vm"])
@@ -274,7 +292,6 @@ def test_an_element_of_which_only_its_end_is_known_has_no_state(fake_pbs, submit
     assert {element.index: element.state for element in report.elements} == {
         1: JobState.RUNNING,
         2: JobState.QUEUED,
-        3: None,
     }
 
 
@@ -288,7 +305,7 @@ def test_without_history_nothing_is_said_of_how_an_element_ended(fake_pbs, submi
     (report,) = poll(job).reports
 
     assert report.state is JobState.RUNNING
-    assert {element.index: element.state for element in report.elements} == {1: None, 2: None, 3: JobState.RUNNING}
+    assert {element.index: element.state for element in report.elements} == {3: JobState.RUNNING}
 
 
 @pytest.mark.parametrize("exit_code", [0, 7])

@@ -193,6 +193,35 @@ def test_single_elements_are_cancelled(fake, submitor):
     }
 
 
+def test_a_waiting_element_that_was_cancelled_is_known_to_be_so_while_the_others_go_on(fake_pbs, openpbs):
+    job = openpbs.submit(command="true", scheduling=JobScheduling(array_spec="1-3"))
+    fake_pbs.start("1[1].vm")
+
+    openpbs.cancel(job.job_id, elements=[3])
+    openpbs.refresh()
+
+    assert {e.index: e.state for e in openpbs.get_elements(job.job_id)} == {
+        1: JobState.RUNNING,
+        2: JobState.QUEUED,
+        3: JobState.CANCELLED,
+    }
+
+
+def test_a_job_that_is_cancelled_runs_until_pbs_has_killed_it(fake_pbs, openpbs):
+    job = openpbs.submit(command="true")
+    fake_pbs.start(job.scheduler_job_id)
+    fake_pbs.delay_kills()
+
+    openpbs.cancel(job.job_id)
+    openpbs.cancel(job.job_id)
+    meanwhile = openpbs.get(job.job_id)
+    fake_pbs.die(job.scheduler_job_id)
+    record = job.wait(timeout=20)
+
+    assert (meanwhile.state, meanwhile.cancel_requested_at is not None) == (JobState.RUNNING, True)
+    assert (record.state, record.cause) == (JobState.CANCELLED, "cancelled")
+
+
 def test_a_cancelled_job_is_cancelled_by_evidence(fake, submitor):
     job = submitor.submit(command="true")
     fake.start(job.scheduler_job_id)

@@ -12,7 +12,7 @@ from molq_pbs.endings import Ending, ending_of
 from molq_pbs.job_records import JobRecord
 from molq_pbs.prelude import CANNOT_WRITE, PBS_LOG
 from molq_pbs.programs import read_time
-from molq_pbs.states import ARRAY_BEGUN, FINISHED, LETTERS
+from molq_pbs.states import ARRAY_BEGUN, ELEMENT_EXPIRED, FINISHED, LETTERS
 
 _INDEX = re.compile(r"\d+\[(\d{1,9})\]", re.ASCII)
 
@@ -50,12 +50,17 @@ def report_array(job: SubmittedJob, record: JobRecord | None, elements: Sequence
 
 
 def _elements(job: SubmittedJob, records: Iterable[JobRecord]) -> tuple[ElementReport, ...]:
-    """Return the elements that were asked for; an array may have more, which end at once."""
+    """Return the elements that were asked for; an array may have more, which end at once.
+
+    Left out are those that PBS itself has nothing of any more: deleted before they started, or over without a history.
+    """
     asked = frozenset(expand_indices(job.array_spec)) if job.array_spec is not None else None
     found = {}
     for record in records:
         match = _INDEX.match(record.job_id)
         if match is None or (asked is not None and int(match[1]) not in asked):
+            continue
+        if record.text("job_state") == ELEMENT_EXPIRED and not _has_run_of_its_own(record):
             continue
         index, ending = int(match[1]), _ending_of_element(record)
         found[index] = ElementReport(
@@ -75,9 +80,13 @@ def _ending_of_element(record: JobRecord) -> Ending:
     One that has no run of its own is shown with the substate and the exit status of its array. If that is over, the
     element was deleted before it started.
     """
-    if record.text("job_state") == FINISHED and "array_id" not in record.attributes:
+    if record.text("job_state") == FINISHED and not _has_run_of_its_own(record):
         return Ending(state=JobState.CANCELLED, cause="cancelled")
     return ending_of(record)
+
+
+def _has_run_of_its_own(record: JobRecord) -> bool:
+    return "array_id" in record.attributes
 
 
 def _whole_by_itself(record: JobRecord) -> Ending:

@@ -21,7 +21,8 @@ _LINE = re.compile(r"^(\d{2})/(\d{2})/(\d{4}) (\d{2}):(\d{2}):(\d{2})(?:\.\d+)? 
 _EXIT_STATUS = re.compile(r"Exit_status=(-?\d{1,9})(?: |$)")
 _DELETED_BY = re.compile(r"Job (?:to be )?[Dd]eleted at request of (\S+)")
 _QUEUED = "Job Queued at request of "
-_RUN = ("Job Run at request of ", "Job Rerun at request of ", "Job requeued")
+_RUN = "Job Run at request of "
+_RUN_AGAIN = ("Job Rerun at request of ", "Job requeued")
 _DROPPED = "Job deleted as result of dependency on job "
 
 
@@ -62,12 +63,10 @@ def _end(section: str, submitted_at: float, *, is_torque: bool) -> dict[str, str
     queued_at, ended_at = None, 0.0
     status = deleted_by = None
     was_dropped = False
-    for match in _LINE.finditer(section):
-        month, day, year, hour, minute, second = map(int, match.groups()[:6])
-        at, said = _seconds(year, month, day, hour, minute, second), match[7]
+    for at, said in _lines(section):
         if said.startswith(_QUEUED):
             queued_at, status, deleted_by, was_dropped = at, None, None, False
-        elif said.startswith(_RUN):
+        elif said.startswith((_RUN, *_RUN_AGAIN)):
             status = None
         elif found := _EXIT_STATUS.match(said):
             status, ended_at = found[1], at
@@ -88,6 +87,15 @@ def _end(section: str, submitted_at: float, *, is_torque: bool) -> dict[str, str
         substate = TERMINATED
         attributes["comment"] = f"ran and terminated by {deleted_by}"
     return {**attributes, "job_state": FINISHED, "substate": str(substate)}
+
+
+def _lines(section: str) -> list[tuple[float, str]]:
+    """Return the lines with their times. Those of one second stand in no order: a job is queued first, then run."""
+    lines = []
+    for match in _LINE.finditer(section):
+        month, day, year, hour, minute, second = map(int, match.groups()[:6])
+        lines.append((_seconds(year, month, day, hour, minute, second), match[7]))
+    return sorted(lines, key=lambda line: (line[0], not line[1].startswith(_QUEUED), not line[1].startswith(_RUN)))
 
 
 def _seconds(year: int, month: int, day: int, hour: int, minute: int, second: int) -> float:

@@ -24,6 +24,7 @@ NEW_CLUSTER: Record = {
     "unheard": [],  # submissions that a hung server will hear once it goes on
     "heard": {},  # the ids that it then gave them
     "answers": {},  # program -> what it says instead of its own answer
+    "kills_at_once": True,
     "cut_off": {},  # program -> how many of the last characters of its own answers do not arrive
     "banner": "",
     "logs": {},  # id -> lines of the server's log

@@ -15,7 +15,7 @@ from molq.backend import Duration
 from molq.testing.fake_programs import Record, install_programs
 from molq_pbs.options import Dialect, PBSSchedulerOptions
 from molq_pbs.testing.cluster_file import ClusterFile, find, job_id
-from molq_pbs.testing.job_life import accept, delete, end, requeue, start
+from molq_pbs.testing.job_life import SIGTERM_STATUS, accept, delete, end, requeue, start
 from molq_pbs.testing.programs import PROGRAMS
 from molq_pbs.testing.script_runs import environment_of, run_script
 
@@ -111,6 +111,14 @@ class _FakeCluster:
         with self._file.opened() as cluster:
             found, index = _chosen(cluster, job)
             delete(cluster, found, index, by)
+
+    def delay_kills(self) -> None:
+        """Let a running job that is deleted live on, as for up to kill_delay, until ``die``."""
+        self._set(kills_at_once=False)
+
+    def die(self, job: str) -> None:
+        """End a running job or element that was deleted."""
+        self._end(job, SIGTERM_STATUS, None)
 
     def requeue(self, job: str) -> None:
         """Put a running job back into the queue, as when its node was lost: its old exit status stays with it."""

@@ -9,7 +9,8 @@ from molq.testing.fake_programs import Record
 from molq_pbs.testing.cluster_file import find, job_id, log, show_moment
 
 TERMINATED, SUCCEEDED, FAILED = 91, 92, 93
-_SIGTERM_STATUS = 271
+SIGTERM_STATUS = 271
+_DELETED_BY = " and terminated by "
 _BEFORE = {"afterok": "beforeok", "afternotok": "beforenotok", "afterany": "beforeany", "after": "before"}
 NEW_RUN: Record = {
     "state": "Q",
@@ -73,12 +74,10 @@ def end(cluster: Record, job: Record, status: int, suffix: str | None, index: in
     for run in _runs(job, index):
         if run["state"] not in "RSE":
             continue
-        substate = SUCCEEDED if status == 0 else FAILED
-        if suffix is not None and suffix.startswith("terminated"):
-            substate = TERMINATED
-        run.update(state="F", substate=substate, status=status, ended=int(time.time()))
         if suffix is not None:
             run["comment"] = f"{run['comment']} and {suffix}"
+        substate = TERMINATED if _is_deleted(run) else SUCCEEDED if status == 0 else FAILED
+        run.update(state="F", substate=substate, status=status, ended=int(time.time()))
     log(cluster, job, f"Exit_status={status} resources_used.cpupercent=0 resources_used.cput=00:00:00")
     _end_array(job, status)
     _forget_if_over(cluster, job)
@@ -99,8 +98,13 @@ def delete(cluster: Record, job: Record, index: int | None = None, by: str | Non
     if job["array"] is not None and job["state"] in "QHW" and all(_is_over(run) for run in job["elements"].values()):
         job.update(state="F", substate=TERMINATED)
         _forget_if_over(cluster, job)
-    if any(run["state"] in "RSE" for run in _runs(job, index)):
-        end(cluster, job, _SIGTERM_STATUS, f"terminated by {who}", index)
+    dying = [run for run in _runs(job, index) if run["state"] in "RSE"]
+    for run in dying:
+        if not _is_deleted(run):
+            run["comment"] = f"{run['comment']}{_DELETED_BY}{who}"
+    if dying and cluster["kills_at_once"]:
+        end(cluster, job, SIGTERM_STATUS, None, index)
+    if dying:
         return
     _end_array(job, None)
     _forget_if_over(cluster, job)
@@ -176,6 +180,10 @@ def _runs(job: Record, index: int | None) -> list[Record]:
     if job["array"] is None:
         return [job]
     return [job["elements"][str(index)]] if index is not None else list(job["elements"].values())
+
+
+def _is_deleted(run: Record) -> bool:
+    return _DELETED_BY in (run["comment"] or "")
 
 
 def _is_over(run: Record) -> bool:
