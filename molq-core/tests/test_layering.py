@@ -15,7 +15,7 @@ LAYERS = {
     "values": "quantities job_spec job_state records policies errors tracking retained endings conditions field_rules "
     "array_indices array_elements job_ids plain_problems plain_values typed_text toml_keys",
     "boundary": "backend backend_tools command_replies hookspecs loaded_backend discovery commands job_script "
-    "job_folder manifest folder_removal tree_removal testing",
+    "job_files job_folder manifest folder_removal tree_removal testing",
     "store": "store",
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
     "cancellation waiting events retries dependencies cleanup site_report attempts dependants late_submission upkeep "

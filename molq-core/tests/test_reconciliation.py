@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from molq.backend import JobReport
 from molq.evidence import Answer, Evidence
-from molq.job_folder import ExitFile, StartFile
+from molq.job_files import ExitFile, StartFile
 from molq.job_state import JobState, may_follow
 from molq.patience import GRACE_SECONDS, MISSES_BEFORE_LOST
 from molq.reconciliation import decide, wants_a_poll
@@ -50,7 +50,7 @@ def unreported(answer, *, ended=None, start=None):
 
 
 def a_start(at=STARTED_AT, restarts=0):
-    return StartFile(scheduler_job_id="101", pid=1, host="node1", restarts=restarts, at=at)
+    return StartFile(scheduler_job_id="101", host="node1", restarts=restarts, at=at)
 
 
 def believed(job, evidence, now=NOW):

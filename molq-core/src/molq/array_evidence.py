@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import attrs
 
@@ -11,7 +10,7 @@ from molq.array_elements import ElementReport
 from molq.array_indices import are_indices, expand_indices
 from molq.backend import JobReport
 from molq.endings import cause_of, followed_a_cancel, signal_in
-from molq.job_folder import ExitFile, JobFolder
+from molq.job_files import ElementFiles, ExitFile, JobFiles
 from molq.job_state import JobState
 from molq.tracking import TrackedJob
 
@@ -20,6 +19,8 @@ CANCELLED = "cancelled"
 
 _NO_WORD = ""
 """For an element of whose state only its own file tells, and not the scheduler."""
+
+_NO_FILES = ElementFiles(started=frozenset(), ended=frozenset())
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +43,12 @@ class ArrayEvidence:
 
 
 def gather(
-    job: TrackedJob, report: JobReport | None, known: Sequence[ElementReport], *, is_answered: bool
+    job: TrackedJob,
+    files: JobFiles | None,
+    report: JobReport | None,
+    known: Sequence[ElementReport],
+    *,
+    is_answered: bool,
 ) -> ArrayEvidence:
     """Return what is known of the elements of an array.
 
@@ -52,12 +58,15 @@ def gather(
 
     Args:
         job: the array.
+        files: its folder; None if it cannot be read.
         report: what the scheduler says of it now, if it does.
         known: what the store has of its elements.
         is_answered: whether the scheduler was asked and answered.
+
+    Raises:
+        UnreadableFilesError: the folder cannot be read.
     """
-    folder = JobFolder(Path(job.job_dir))
-    files = folder.read_elements()
+    there = _NO_FILES if files is None else files.read_elements()
     listed = {element.index: element for element in report.elements} if report is not None else {}
     asked_for = set(_asked_for(job, listed))
     # That an element is lost was no evidence; but one of an earlier attempt goes on to count as what it was then.
@@ -65,8 +74,8 @@ def gather(
     elements, missing, ends = [], set(), []
     for index in sorted(asked_for | before.keys()):
         exit_file = None
-        if index in files.ended and not _is_settled(before.get(index), listed.get(index)):
-            exit_file = folder.read_exit(index)
+        if files is not None and index in there.ended and not _is_settled(before.get(index), listed.get(index)):
+            exit_file = files.read_exit(index)
             if exit_file is not None:
                 ends.append(exit_file.at)
         element = _judge(job, index, listed.get(index), before.get(index), exit_file, is_answered=is_answered)
@@ -78,7 +87,7 @@ def gather(
         elements=tuple(elements),
         missing=frozenset(missing),
         known_before=tuple(known),
-        started_at=_first_start(job, folder, files.started),
+        started_at=_first_start(job, files, there.started),
         ended_at=max(ends, default=None),
     )
 
@@ -164,9 +173,9 @@ def _is_over(element: ElementReport) -> bool:
     return element.state is not None and element.state.is_terminal
 
 
-def _first_start(job: TrackedJob, folder: JobFolder, started: frozenset[int]) -> float | None:
-    if job.started_at is not None or not started:
+def _first_start(job: TrackedJob, files: JobFiles | None, started: frozenset[int]) -> float | None:
+    if job.started_at is not None or not started or files is None:
         return job.started_at
     # The elements start in about this order; one file is read and not a thousand.
-    start = folder.read_start(min(started))
+    start = files.read_start(min(started))
     return None if start is None else start.at

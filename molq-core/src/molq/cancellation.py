@@ -9,7 +9,7 @@ from pathlib import Path
 from molq.backend import SchedulerError
 from molq.errors import BackendError
 from molq.evidence import is_surely_over
-from molq.job_folder import JobFolder
+from molq.job_files import JobFiles, UnreadableFilesError
 from molq.polling import Poller, as_submitted
 from molq.tracking import TrackedJob
 
@@ -59,9 +59,12 @@ def cancel(poller: Poller, job_id: str) -> None:
 
 def _settled(poller: Poller, job: TrackedJob) -> TrackedJob:
     """Wait, for a while, until another process that is just submitting the job has done so."""
-    folder, until = JobFolder(Path(job.job_dir)), poller.clock() + _SUBMISSION_SECONDS
+    files, until = JobFiles(Path(job.job_dir)), poller.clock() + _SUBMISSION_SECONDS
     while not job.state.is_terminal and job.scheduler_job_id is None and poller.clock() < until:
-        is_under_way = folder.submission_is_under_way()
+        try:
+            is_under_way = files.submission_is_under_way()
+        except UnreadableFilesError:
+            is_under_way = True
         job = poller.store.tracked_job(job.job_id)
         if not is_under_way:
             break

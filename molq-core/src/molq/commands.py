@@ -20,7 +20,8 @@ from typing import IO
 
 from molq.backend import BackendDescription, CommandReply, SubmitUnconfirmed
 from molq.errors import CommandFailedError, CommandNotStartedError
-from molq.job_folder import SUBMIT_CODE, SUBMIT_ERR, SUBMIT_IN, SUBMIT_OUT, JobFolder
+from molq.job_files import SUBMIT_CODE, SUBMIT_ERR, SUBMIT_OUT, UnreadableFilesError
+from molq.job_folder import SUBMIT_IN, JobFolder
 
 RUN_TIMEOUT = 60.0
 SUBMIT_TIMEOUT = 120.0
@@ -101,9 +102,12 @@ class SystemCommands:
             raise SubmitUnconfirmed(f"{_shown(argv)} did not answer within {limit:g} s") from expired
         with suppress(OSError):
             self._folder.write(SUBMIT_CODE, f"{process.returncode}\n".encode())
-        reply = self._folder.read_submit_reply()
+        try:
+            reply = self._folder.read_submit_reply()
+        except UnreadableFilesError as error:
+            raise SubmitUnconfirmed(f"the reply of {_shown(argv)} cannot be read: {error}") from error
         if reply is None:
-            raise SubmitUnconfirmed(f"the reply of {_shown(argv)} in {str(self._folder.path)!r} cannot be read")
+            raise SubmitUnconfirmed(f"the reply of {_shown(argv)} in {str(self._folder.path)!r} is gone")
         return reply
 
     def _located(self, argv: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import attrs
 from molq.array_elements import ElementReport
 from molq.array_evidence import ArrayEvidence, gather
 from molq.backend import JobReport
-from molq.job_folder import ExitFile, JobFolder, StartFile, may_have_ended
+from molq.job_files import ExitFile, JobFiles, StartFile, UnreadableFilesError, may_have_ended
 from molq.job_state import JobState
 from molq.tracking import TrackedJob
 
@@ -70,24 +70,45 @@ def evidence_on_disk(
 ) -> Evidence:
     """Return what the scheduler said and what the job's folder tells.
 
+    If the folder cannot be read, it cannot tell how the job ended either. Then that the scheduler does not know the job
+    means nothing, and counts as no answer.
+
     Args:
         job: the job.
         answer: what the scheduler said.
         report: its report, if it gave one.
         elements: what the store has of an array's elements.
     """
+    files = JobFiles(Path(job.job_dir))
     if job.is_array:
-        is_answered = answer in (Answer.ABSENT, Answer.REPORTED)
-        return Evidence(answer=answer, report=report, array=gather(job, report, elements, is_answered=is_answered))
-    folder = JobFolder(Path(job.job_dir))
-    # The start file first: a new run deletes the exit file of the last before it writes its own start file.
-    start = folder.read_start()
-    return Evidence(answer=answer, report=report, exit=folder.read_exit(), start=start)
+        return _evidence_on_array(job, files, answer, report, elements)
+    try:
+        # The start file first: a new run deletes the exit file of the last before it writes its own start file.
+        start = files.read_start()
+        return Evidence(answer=answer, report=report, exit=files.read_exit(), start=start)
+    except UnreadableFilesError:
+        return Evidence(answer=Answer.UNANSWERED if answer is Answer.ABSENT else answer, report=report)
+
+
+def _evidence_on_array(
+    job: TrackedJob, files: JobFiles, answer: Answer, report: JobReport | None, elements: Sequence[ElementReport]
+) -> Evidence:
+    is_answered = answer in (Answer.ABSENT, Answer.REPORTED)
+    try:
+        array = gather(job, files, report, elements, is_answered=is_answered)
+    except UnreadableFilesError:
+        # Of elements that the scheduler does not list, the files might tell.
+        array = gather(job, None, report, elements, is_answered=False)
+        answer = Answer.UNANSWERED if is_answered else answer
+    return Evidence(answer=answer, report=report, array=array)
 
 
 def is_surely_over(job: TrackedJob) -> bool:
     """Tell whether the job's script will never run its command again, whatever the scheduler does."""
     if job.is_array:
         return False
-    exit_file = JobFolder(Path(job.job_dir)).read_exit()
+    try:
+        exit_file = JobFiles(Path(job.job_dir)).read_exit()
+    except UnreadableFilesError:
+        return False
     return exit_file is not None and exit_file.is_final

@@ -1,91 +1,26 @@
-"""One job's own folder: made safely, and read as evidence."""
+"""Make one job's own folder, safely."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
 
-from molq.backend import CommandReply
 from molq.errors import ScriptError
-from molq.job_script import CLAIM, EXIT, SIGNALLED, START
+from molq.job_files import SUBMIT_CODE, SUBMIT_ERR, SUBMIT_LOCK, SUBMIT_OUT, JobFiles
 from molq.manifest import MANIFEST, render_manifest
 
 SCRIPT = "job.sh"
 STDOUT = "stdout.log"
 STDERR = "stderr.log"
-SUBMIT_LOCK = "submit.lock"
 SUBMIT_IN = "submit.in"
-SUBMIT_OUT = "submit.out"
-SUBMIT_ERR = "submit.err"
-SUBMIT_CODE = "submit.exit"
 
 _DEFAULT = (".molq", "jobs")
-
-_EXIT = re.compile(rb"(\d{1,3})(?: ([^\n]*))?\n")
-_START = re.compile(rb"(\S+) (\d{1,18}) (\S+) (\d{1,9})\n")
-_SUBMIT_CODE = re.compile(rb"(-?\d{1,9})\n")
-_LONGEST = 64 * 1024
-
-
-@attrs.frozen
-class ExitFile:
-    """The command ended.
-
-    Attributes:
-        code: its exit code as a shell reports it.
-        at: when, in seconds since the epoch.
-        reason: why the script could not run the command, if it could not.
-        was_signalled: whether a signal told the job to end before it did.
-    """
-
-    code: int
-    at: float
-    reason: str | None = None
-    was_signalled: bool = False
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the command ended by itself: the job's script then never runs it again."""
-        return self.reason is None and not self.was_signalled
-
-
-@attrs.frozen
-class StartFile:
-    """The script started.
-
-    Attributes:
-        scheduler_job_id: the id under which it runs.
-        pid: its process.
-        host: the machine.
-        restarts: how often the scheduler had started it before.
-        at: when, in seconds since the epoch.
-    """
-
-    scheduler_job_id: str
-    pid: int
-    host: str
-    restarts: int
-    at: float
-
-
-@attrs.frozen
-class ElementFiles:
-    """Which elements of an array have left files.
-
-    Attributes:
-        started: the indices of those that have started.
-        ended: the indices of those whose command has ended.
-    """
-
-    started: frozenset[int]
-    ended: frozenset[int]
 
 
 @attrs.frozen
@@ -122,10 +57,8 @@ class JobPlace:
 
 
 @attrs.frozen
-class JobFolder:
-    """The folder of one job's own files; nobody but its user can enter it."""
-
-    path: Path
+class JobFolder(JobFiles):
+    """The folder of one job's own files, as molq makes and fills it; nobody but its user can enter it."""
 
     @classmethod
     def create(cls, place: JobPlace, job_id: str, now: float) -> JobFolder:
@@ -142,7 +75,7 @@ class JobFolder:
                 os.chmod(job_id, 0o700, dir_fd=descriptor)
             finally:
                 os.close(descriptor)
-            folder.write(MANIFEST, render_manifest(job_id, now))
+            folder._mark(job_id, now)
         except OSError as error:
             raise ScriptError(
                 f"cannot make the job's folder {str(folder.path)!r}: {error.strerror}; "
@@ -172,6 +105,11 @@ class JobFolder:
                 f"{str(folder.path)!r} should be the job's folder, and is no folder of this user's; move it away",
                 path=folder.path,
             )
+        try:
+            if not os.path.lexists(folder.path / MANIFEST):  # whoever made the folder did not come that far
+                folder._mark(job_id, now)
+        except OSError as error:
+            raise folder._cannot_write(error) from error
         return folder
 
     def forget_submission(self) -> None:
@@ -224,68 +162,19 @@ class JobFolder:
         finally:
             os.close(descriptor)
 
-    def submission_is_under_way(self) -> bool:
-        """Tell whether this job's submitter, or the command it started, still lives."""
+    def _mark(self, job_id: str, now: float) -> None:
+        """Write the manifest, without which nothing here is ever deleted; an empty folder that has none is removed."""
         try:
-            descriptor = os.open(self.path / SUBMIT_LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self.write(MANIFEST, render_manifest(job_id, now), replace=True)
         except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # the file system knows no locks
-            return False
-        finally:
-            os.close(descriptor)
-        return False
+            with suppress(OSError):
+                os.unlink(self.path / MANIFEST)
+            with suppress(OSError):
+                os.rmdir(self.path)
+            raise
 
-    def read_submit_reply(self) -> CommandReply | None:
-        """Return what the submit command answered, as far as it is on disk."""
-        out = self._read(SUBMIT_OUT)
-        if out is None:
-            return None
-        error, code = self._read(SUBMIT_ERR), self._read(SUBMIT_CODE)
-        number = _SUBMIT_CODE.fullmatch(code[0]) if code else None
-        return CommandReply(
-            exit_code=int(number[1]) if number else None,
-            stdout=out[0].decode(errors="replace"),
-            stderr=error[0].decode(errors="replace") if error else "",
-        )
-
-    def read_exit(self, element: int | None = None) -> ExitFile | None:
-        """Return how the command ended, if that is written."""
-        found = self._read(EXIT if element is None else f"{EXIT}.{element}")
-        match = _EXIT.fullmatch(found[0]) if found else None
-        if not found or not match:
-            return None
-        told = match[2].decode(errors="replace") if match[2] else None
-        if told == SIGNALLED:
-            return ExitFile(code=int(match[1]), at=found[1], was_signalled=True)
-        return ExitFile(code=int(match[1]), at=found[1], reason=told)
-
-    def read_start(self, element: int | None = None) -> StartFile | None:
-        """Return where and as what the script started, if it did."""
-        found = self._read(START if element is None else f"{START}.{element}")
-        match = _START.fullmatch(found[0]) if found else None
-        if not found or not match:
-            return None
-        run, pid, host, restarts = (group.decode(errors="replace") for group in match.groups())
-        return StartFile(scheduler_job_id=run, pid=int(pid), host=host, restarts=int(restarts), at=found[1])
-
-    def read_elements(self) -> ElementFiles:
-        """Return which elements of an array have left files."""
-        try:
-            names = os.listdir(self.path)
-        except OSError:
-            names = []
-        return ElementFiles(started=_indices(names, f"{START}."), ended=_indices(names, f"{EXIT}."))
-
-    def read_claim(self) -> str | None:
-        """Return the scheduler's id of the run that has claimed the job."""
-        with suppress(OSError):
-            return os.readlink(self.path / CLAIM)
-        return None
+    def _cannot_write(self, error: OSError) -> ScriptError:
+        return ScriptError(f"cannot write the job's files in {str(self.path)!r}: {error.strerror}", path=self.path)
 
     def _cannot_lock(self, error: OSError) -> ScriptError:
         return ScriptError(
@@ -293,29 +182,6 @@ class JobFolder:
             "choose a place on another file system with jobs_dir",
             path=self.path,
         )
-
-    def _read(self, name: str) -> tuple[bytes, float] | None:
-        try:
-            descriptor = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            status = os.fstat(descriptor)
-            return (os.read(descriptor, _LONGEST), status.st_mtime) if stat.S_ISREG(status.st_mode) else None
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
-
-
-def may_have_ended(job_dir: str) -> bool:
-    """Tell whether there is an exit file in a job's folder; as cheaply as can be, since polls ask it of thousands."""
-    return os.path.exists(f"{job_dir}/{EXIT}")
-
-
-def _indices(names: Sequence[str], prefix: str) -> frozenset[int]:
-    tails = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
-    return frozenset(int(tail) for tail in tails if tail.isascii() and tail.isdigit() and len(tail) < 10)
 
 
 def _open_place(place: JobPlace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ import attrs
 
 from molq.backend import SchedulerError
 from molq.errors import BackendError, ConfigError, JobNotFoundError, ScriptError, StoreError, SubmitError
+from molq.job_files import UnreadableFilesError, check_is_missing
 from molq.job_folder import JobFolder, JobPlace
 from molq.job_script import ENVIRONMENT, PAYLOAD
 from molq.job_spec import JobSpec
@@ -31,7 +33,7 @@ def submit_waiting(submitter: Submitter, job: TrackedJob) -> None:
     """
     try:
         own_submitter, plan = _planned(submitter, job)
-    except (BackendError, SchedulerError, StoreError) as error:
+    except (BackendError, SchedulerError, StoreError, UnreadableFilesError) as error:
         postpone(submitter, job, f"could not be submitted yet: {error}")
     except (ConfigError, ScriptError, SubmitError, JobNotFoundError) as error:
         if _is_visible_here(submitter, job):
@@ -71,7 +73,8 @@ def _planned(submitter: Submitter, job: TrackedJob) -> tuple[Submitter, Submissi
         place=JobPlace.of(job.job_dir),
         environment=_environment(source) if request.get("execution", {}).get("env_names") else None,
     )
-    return attrs.evolve(submitter, target=target, environment=kept_in(source) or submitter.environment), plan
+    kept = kept_in(source)
+    return attrs.evolve(submitter, target=target, environment=submitter.environment if kept is None else kept), plan
 
 
 def _without_bygones(store: JobStore, job: TrackedJob, spec: JobSpec) -> JobSpec:
@@ -93,6 +96,7 @@ def _environment(source: Path) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
+        check_is_missing(error)
         raise ScriptError(f"cannot read the job's variables in {str(path)!r}: {error.strerror}", path=path) from error
 
 
@@ -124,7 +128,7 @@ def _submit(submitter: Submitter, job: TrackedJob, plan: SubmissionPlan) -> None
 
 def _is_visible_here(submitter: Submitter, job: TrackedJob) -> bool:
     """Tell whether this machine sees the files that the job was to run with, if they are there at all."""
-    return Path(submitter.store.job(job.job_id).cwd).is_dir()
+    return os.path.isdir(submitter.store.job(job.job_id).cwd)
 
 
 def go_on_waiting(store: JobStore, jobs: Iterable[TrackedJob], reasons: Mapping[str, str], now: float) -> None:

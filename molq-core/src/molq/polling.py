@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -14,7 +14,7 @@ from molq.attempts import write_changes
 from molq.backend import Commands, ElementReport, JobReport, PollAnswer, SchedulerError, SchedulerOptions, SubmittedJob
 from molq.errors import BackendError
 from molq.evidence import Answer, evidence_on_disk, says_nothing_new
-from molq.job_folder import JobFolder, may_have_ended
+from molq.job_files import JobFiles, UnreadableFilesError, may_have_ended
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
 from molq.pacing import next_poll_at
@@ -71,7 +71,7 @@ class Poller:
                 continue
             if job.scheduler_job_id is None:
                 # Its script runs, so a poll can adopt it.
-                in_a_hurry = in_a_hurry or JobFolder(Path(job.job_dir)).read_claim() is not None
+                in_a_hurry = in_a_hurry or _is_claimed(job)
                 continue
             if _surely_goes_on(job):
                 continue
@@ -321,6 +321,13 @@ def _surely_goes_on(job: TrackedJob) -> bool:
     if job.is_array or job.state is not JobState.RUNNING or job.started_at is None:
         return False
     return not may_have_ended(job.job_dir)
+
+
+def _is_claimed(job: TrackedJob) -> bool:
+    """Tell whether a job's script is known to have begun to run."""
+    with suppress(UnreadableFilesError):
+        return JobFiles(Path(job.job_dir)).read_claim() is not None
+    return False
 
 
 def _is_tagged_otherwise(job: TrackedJob, report: JobReport) -> bool:

@@ -8,7 +8,7 @@ from molq.array_reconciliation import decide_array
 from molq.backend import JobReport
 from molq.endings import cause_of, describe, followed_a_cancel, signal_in
 from molq.evidence import Answer, Evidence
-from molq.job_folder import ExitFile, StartFile
+from molq.job_files import ExitFile, StartFile
 from molq.job_state import JobState
 from molq.patience import GRACE_SECONDS, is_out_of_patience, missed_once_more
 from molq.tracking import Change, TrackedJob

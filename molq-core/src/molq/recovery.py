@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,13 +18,15 @@ from molq.backend import (
     SubmitRejected,
 )
 from molq.errors import BackendError
-from molq.job_folder import JobFolder
+from molq.job_files import JobFiles, UnreadableFilesError
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
 from molq.patience import GRACE_SECONDS
 from molq.retries import NEVER_SUBMITTED
 from molq.store import JobStore
 from molq.tracking import Change, TrackedJob
+
+_log = logging.getLogger("molq")
 
 _MISSES_BEFORE_NEVER = 2
 _CLOCK_SKEW_SECONDS = 3600.0
@@ -44,13 +48,20 @@ class Recovery:
     def recover(self, jobs: Sequence[TrackedJob]) -> None:
         """Settle as many of ``jobs``, which have no scheduler id, as the evidence allows.
 
+        Those whose folders cannot be read are left alone.
+
         Raises:
             SchedulerError, BackendError: the scheduler could not be asked for those that the files leave open.
         """
-        orphans = [job for job in jobs if not JobFolder(Path(job.job_dir)).submission_is_under_way()]
         changes, unclear = [], []
-        for job in orphans:
-            change = self._by_files(job)
+        for job in jobs:
+            try:
+                if JobFiles(Path(job.job_dir)).submission_is_under_way():
+                    continue
+                change = self._by_files(job)
+            except UnreadableFilesError as error:
+                _log.warning("it cannot be told what became of the submission of job %s: %s", job.job_id, error)
+                continue
             if change is None:
                 unclear.append(job)
             else:
@@ -60,11 +71,11 @@ class Recovery:
             write_changes(self.store, self._by_search(unclear), self.clock())
 
     def _by_files(self, job: TrackedJob) -> Change | None:
-        folder = JobFolder(Path(job.job_dir))
-        claim = folder.read_claim()
+        files = JobFiles(Path(job.job_dir))
+        claim = files.read_claim()
         if claim is not None:
             return self._adopted(job, claim, "its script has claimed its run")
-        reply = folder.read_submit_reply()
+        reply = files.read_submit_reply()
         if reply is not None:
             try:
                 receipt = self.backend.read_submit_reply(reply)
@@ -78,7 +89,7 @@ class Recovery:
         submits_by_command = self.backend.implements("molq_read_submit_reply")
         # Not at once: on some file systems a lock is not seen from another machine.
         is_old = self.clock() - _submitting_since(job) >= GRACE_SECONDS
-        if submits_by_command and is_old and folder.path.is_dir():
+        if submits_by_command and is_old and files.exists():
             return self._never_submitted(
                 job, "molq ended before it submitted the job", "its submit command was never started"
             )
@@ -113,7 +124,7 @@ class Recovery:
         now = self.clock()
         since = now if job.missing_since is None else job.missing_since
         missed = attrs.evolve(job, missing_since=since, missed_polls=job.missed_polls + 1)
-        patience = GRACE_SECONDS if Path(job.job_dir).is_dir() else _UNSEEN_SECONDS
+        patience = GRACE_SECONDS if os.path.isdir(job.job_dir) else _UNSEEN_SECONDS
         # Counted from the first miss: a scheduler that wakes up may answer before it takes what was sent to it.
         if now - since < patience or missed.missed_polls < _MISSES_BEFORE_NEVER:
             return Change(old=job, new=missed, reason="")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -64,7 +65,7 @@ class Submitter:
         job_id = new_job_id()
         plan = plan_submission(self.target, spec, job_id, self.upstreams(spec))
         folder = JobFolder.create(plan.place, job_id, self.clock())
-        with folder.submit_lock() as lock:
+        with self._removed_unless_recorded(folder, job_id), folder.submit_lock() as lock:
             job = self._prepare(folder, plan)
             if job.waits_in_molq:
                 return job
@@ -124,21 +125,27 @@ class Submitter:
         return self._record(job, "", claimed_at=None, not_before=now + AGAIN_SECONDS, reason=reason)
 
     def _prepare(self, folder: JobFolder, plan: SubmissionPlan) -> TrackedJob:
-        """Put the job's files and the intent to submit it on disk, or leave nothing behind."""
+        """Put the job's files and the intent to submit it on disk."""
+        write_parts(folder, plan)
+        # Only another process needs it, later: then it has to have survived a power cut.
+        self._keep_environment(folder, sync=plan.spec.retry.max_attempts > 1 or plan.awaited.held is not None)
+        return self._record_intent(plan)
+
+    @contextmanager
+    def _removed_unless_recorded(self, folder: JobFolder, job_id: str) -> Iterator[None]:
+        """Leave no folder behind of a job that nobody knows of."""
         try:
-            write_parts(folder, plan)
-            self._keep_environment(folder)
-            return self._record_intent(plan)
+            yield
         except BaseException:
-            if self._is_surely_unrecorded(plan.request.job_id):
+            if self._is_surely_unrecorded(job_id):
                 import shutil
 
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
 
-    def _keep_environment(self, folder: JobFolder) -> None:
+    def _keep_environment(self, folder: JobFolder, *, sync: bool) -> None:
         try:
-            keep(folder, self.environment)
+            keep(folder, self.environment, sync=sync)
         except OSError as error:
             raise ScriptError(
                 f"cannot write the job's files in {str(folder.path)!r}: {error.strerror}", path=folder.path
@@ -239,7 +246,7 @@ def write_parts(folder: JobFolder, plan: SubmissionPlan, *, replace: bool = Fals
     """
     try:
         if plan.environment is not None:
-            folder.write(ENVIRONMENT, plan.environment, replace=replace)
+            folder.write(ENVIRONMENT, plan.environment, sync=True, replace=replace)
         if plan.payload is not None:
             folder.write(PAYLOAD, plan.payload, mode=0o700, sync=True, replace=replace)
         folder.write(SCRIPT, os.fsencode(plan.script), mode=0o700, sync=True, replace=replace)
