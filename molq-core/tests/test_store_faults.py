@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -458,3 +460,19 @@ def test_opening_a_store_needs_no_program(tmp_path):
     )
 
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_interrupt_that_comes_while_others_write_leaves_nothing_locked(tmp_path):
+    store = JobStore(tmp_path / "jobs.db")
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Timer(0.2, other.execute, ["COMMIT"]).start()
+
+    threading.Timer(0.2, interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        store.leases.take("c", "s", 0.0)
+
+    JobStore(tmp_path / "jobs.db", busy_seconds=0.1).leases.take("c", "s", 0.0)

@@ -93,13 +93,14 @@ def test_clusters_are_leased_apart_from_each_other(store, other):
 
 
 def test_two_threads_of_one_process_do_not_ask_at_once(store):
-    store.leases.take("hpc", "slurm", 100.0)
+    held = store.leases.take("hpc", "slurm", 100.0)
     taken = []
 
     thread = threading.Thread(target=lambda: taken.append(store.leases.take("hpc", "slurm", 100.5)))
     thread.start()
     thread.join()
 
+    assert held is not None
     assert taken == [None]
 
 

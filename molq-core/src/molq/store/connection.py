@@ -95,9 +95,10 @@ class Connection:
         with self._lock, self._explained():
             sqlite = self._current()
             self._choose_durability(sqlite, durably=durably)
-            # IMMEDIATE: a transaction that begins by reading cannot wait for the write lock later on.
-            sqlite.execute("BEGIN IMMEDIATE")
+            # Within the try: the interrupt of somebody who waits for the lock comes when it has just been got.
             try:
+                # IMMEDIATE: a transaction that begins by reading cannot wait for the write lock later on.
+                sqlite.execute("BEGIN IMMEDIATE")
                 # Not before: the wait for the lock may be long.
                 self._check_is_same_file()
                 yield sqlite

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
 import attrs
 
+from molq.store import rows
 from molq.store.connection import Connection
 
 LEASE_SECONDS = 300.0
@@ -70,7 +72,8 @@ class Leases:
         self._connection = connection
         self._given_holder = holder
         self._suffix = os.urandom(6).hex()
-        self._in_use: dict[tuple[str, str], int] = {}
+        # Whoever drops a lease, as an interrupt does, holds it no more.
+        self._in_use: weakref.WeakValueDictionary[tuple[str, str], Lease] = weakref.WeakValueDictionary()
 
     def take(self, cluster_name: str, scheduler: str, now: float) -> Lease | None:
         """Take the lease; None while another living process, or another thread of this one, holds it."""
@@ -93,13 +96,14 @@ class Leases:
                 "WHERE cluster_name = ? AND scheduler = ?",
                 (holder, epoch + 1, now + LEASE_SECONDS, cluster_name, scheduler),
             )
-            self._in_use[cluster_name, scheduler] = epoch + 1
-        return Lease(cluster_name=cluster_name, scheduler=scheduler, holder=holder, epoch=epoch + 1)
+        lease = Lease(cluster_name=cluster_name, scheduler=scheduler, holder=holder, epoch=epoch + 1)
+        self._in_use[cluster_name, scheduler] = lease
+        return lease
 
     def give_back(self, lease: Lease, now: float, *, failure: str | None = None, asked: bool = True) -> None:
         """Give the lease back and record whether the scheduler answered."""
         # Even if the database cannot be written, this process may take the lease again.
-        if self._in_use.get((lease.cluster_name, lease.scheduler)) == lease.epoch:
+        if self._in_use.get((lease.cluster_name, lease.scheduler)) == lease:
             del self._in_use[lease.cluster_name, lease.scheduler]
         outcome = "lease_holder = NULL, lease_expires_at = 0"
         values: tuple[object, ...] = ()
@@ -108,7 +112,7 @@ class Leases:
             values = (now, now)
         elif asked:
             outcome += ", asked_at = ?, failing_since = coalesce(failing_since, ?), failure = ?"
-            values = (now, now, failure)
+            values = (now, now, rows.as_column(failure))
         with self._connection.writing() as sqlite:
             sqlite.execute(
                 f"UPDATE clusters SET {outcome} WHERE cluster_name = ? AND scheduler = ? AND lease_epoch = ?",
@@ -118,7 +122,8 @@ class Leases:
     def _is_in_use(self, current: str, holder: str, cluster: tuple[str, str], epoch: int) -> bool:
         """Tell whether the current holder is still at it, as far as that can be told from here."""
         if current == holder:
-            return self._in_use.get(cluster) == epoch
+            mine = self._in_use.get(cluster)
+            return mine is not None and mine.epoch == epoch
         return not _is_dead(current)
 
     def health(self, cluster_name: str, scheduler: str) -> ClusterHealth:
@@ -136,7 +141,7 @@ class Leases:
             asked_at=asked,
             answered_at=answered,
             failing_since=since,
-            failure=failure,
+            failure=rows.as_text(failure),
         )
 
 

@@ -152,8 +152,8 @@ def check_is_ours(connection: sqlite3.Connection, path: Path, newest: int = len(
         StoreError: the file is another program's, or was written by a newer molq.
     """
     # One transaction, so that a migration by another process is seen as a whole or not at all.
-    connection.execute("BEGIN")
     try:
+        connection.execute("BEGIN")
         return _checked_version(connection, path, newest)
     finally:
         if connection.in_transaction:
@@ -168,8 +168,8 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Seq
     """
     newest = len(migrations)
     while check_is_ours(connection, path, newest) < newest:
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             # Another process may have been faster.
             version = _checked_version(connection, path, newest)
             if version < newest:
