@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from molq.backend import PollAnswer, SchedulerError
+from molq.backend import ElementReport, PollAnswer, SchedulerError
 from molq.errors import BackendError
 from molq.job_state import JobState
 from molq.store.leases import LEASE_SECONDS, Leases
@@ -457,3 +457,34 @@ def test_a_job_that_is_queued_again_after_it_ended_by_itself_is_settled_by_a_lat
 
     assert (before, cluster.state(job)) == (JobState.QUEUED, JobState.FAILED)
     assert cluster.record(job).exit_code == 3
+
+
+def test_a_failure_in_words_that_are_no_unicode_is_recorded(cluster):
+    cluster.submit()
+    cluster.scheduler.fault = SchedulerError("cannot open '/home/\udcff/queue.db'")
+
+    with pytest.raises(SchedulerError):
+        cluster.poller.refresh()
+
+    assert cluster.store.leases.health("c", "memory").failure == "cannot open '/home/\udcff/queue.db'"
+
+
+def test_a_lease_that_an_interrupt_has_dropped_is_not_waited_for(cluster):
+    lease = cluster.store.leases.take("c", "memory", cluster.clock())
+    del lease
+    before = cluster.clock()
+
+    cluster.poller.refresh()
+
+    assert cluster.clock() - before < 1
+
+
+@pytest.mark.parametrize(
+    "element", [ElementReport(index=0, native_state="R", state="running"), {"index": 0}, None], ids=type
+)
+def test_elements_of_a_wrong_kind_are_the_backends_fault(cluster, element):
+    job = cluster.submit(array_spec="0-1")
+    cluster.say(job, JobState.RUNNING, elements=(element,))
+
+    with pytest.raises(BackendError, match="wrong types"):
+        cluster.poller.refresh()

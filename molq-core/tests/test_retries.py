@@ -11,6 +11,7 @@ import pytest
 
 from molq.attempts import plan_by_hand
 from molq.backend import SubmitDeferred, SubmitReceipt, SubmitRejected
+from molq.errors import ConfigError
 from molq.job_folder import JobFolder, JobPlace
 from molq.job_spec import Script
 from molq.job_state import JobState
@@ -551,3 +552,30 @@ def test_of_many_processes_one_asks_whether_an_attempt_is_surely_over(cluster):
 
     assert cluster.latest(job).state is JobState.SUBMITTED
     assert cluster.scheduler.polls == asked + 1
+
+
+def test_a_submission_that_fails_in_an_odd_way_hinders_no_other(cluster):
+    first, second = (failed_and_due(cluster) for _ in range(2))
+    refused = cluster.latest(first).job_id
+
+    def refuse(request):
+        if request.job_id == refused:
+            raise ConfigError("the site's policy knows no such account")
+
+    cluster.scheduler.on_submit = refuse
+    cluster.keep_up()
+
+    assert cluster.latest(second).state is JobState.SUBMITTED
+    assert cluster.latest(first).state is JobState.CREATED
+
+
+def failed_and_due(cluster):
+    """Return a job whose first attempt has failed, and whose second is due."""
+    job = cluster.submit(retry=RetryPolicy(max_attempts=3, backoff=RetryBackoff("fixed", 10.0)))
+    cluster.refresh()
+    cluster.start(job)
+    cluster.end(job, 3)
+    cluster.say(job, JobState.FAILED, exit_code=3)
+    cluster.refresh()
+    cluster.clock.turn(11)
+    return job

@@ -17,11 +17,13 @@ from molq.backend import (
     CommandReply,
     Commands,
     CompiledDependencies,
+    ElementReport,
     Finding,
     FoundJob,
     JobReport,
     JobState,
     PollAnswer,
+    SchedulerError,
     SchedulerOptions,
     SubmitReceipt,
     SubmittedJob,
@@ -51,8 +53,18 @@ _REPORT_TYPES: dict[str, tuple[type, ...]] = {
     "started_at": (int, float, _NOTHING),
     "finished_at": (int, float, _NOTHING),
     "reason": (str, _NOTHING),
+    "elements": (tuple,),
+}
+_ELEMENT_TYPES: dict[str, tuple[type, ...]] = {
+    "index": (int,),
+    "native_state": (str,),
+    "state": (JobState, _NOTHING),
+    "exit_code": (int, _NOTHING),
+    "signal": (int, _NOTHING),
+    "cause": (str, _NOTHING),
 }
 _report_fields = operator.attrgetter(*_REPORT_TYPES)
+_element_fields = operator.attrgetter(*_ELEMENT_TYPES)
 
 
 class Backend:
@@ -99,7 +111,9 @@ class Backend:
         """Submit the job. What goes wrong in a way the backend did not foresee may have submitted it."""
         try:
             return self._call("molq_submit_job", SubmitReceipt, script=script, request=request, commands=commands)
-        except BackendError as error:
+        except SchedulerError:
+            raise
+        except MolqError as error:
             raise SubmitUnconfirmed(str(error)) from error
 
     def read_submit_reply(self, reply: CommandReply) -> SubmitReceipt:
@@ -241,15 +255,28 @@ class Backend:
 
 def _is_sound(report: object) -> bool:
     """Tell whether a report's fields are of the types that the store can keep."""
-    if not isinstance(report, JobReport) or not _are_sound(tuple(map(type, _report_fields(report)))):
+    if not isinstance(report, JobReport) or not _are_report_types(tuple(map(type, _report_fields(report)))):
+        return False
+    if not all(map(_is_sound_element, report.elements)):
         return False
     return max(abs(report.exit_code or 0), abs(report.signal or 0), abs(report.restarts)) < _LARGEST_NUMBER
 
 
+def _is_sound_element(element: object) -> bool:
+    if not isinstance(element, ElementReport) or not _are_element_types(tuple(map(type, _element_fields(element)))):
+        return False
+    return max(abs(element.exit_code or 0), abs(element.signal or 0), abs(element.index)) < _LARGEST_NUMBER
+
+
 # Reports come in few combinations of types, so most are judged by one look-up.
 @functools.lru_cache(maxsize=1024)
-def _are_sound(types: tuple[type, ...]) -> bool:
+def _are_report_types(types: tuple[type, ...]) -> bool:
     return all(issubclass(found, allowed) for found, allowed in zip(types, _REPORT_TYPES.values(), strict=True))
+
+
+@functools.lru_cache(maxsize=1024)
+def _are_element_types(types: tuple[type, ...]) -> bool:
+    return all(issubclass(found, allowed) for found, allowed in zip(types, _ELEMENT_TYPES.values(), strict=True))
 
 
 def _shown(answer: object) -> str:
