@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import threading
 import time
+import weakref
 
 import attrs
 import pytest
@@ -17,6 +19,7 @@ from molq.events import EventType
 from molq.job_state import JobState
 from molq.policies import RetryBackoff, RetryPolicy
 from molq.store import JobStore
+from molq.submitor import Submitor
 
 
 def test_the_exit_file_ends_the_wait_without_a_poll(cluster, clock):
@@ -364,3 +367,30 @@ def test_whoever_waits_within_asyncio_is_told_that_a_look_failed():
         return await asyncio.wait_for(asyncio.gather(first, second, return_exceptions=True), 10)
 
     assert [type(outcome) for outcome in asyncio.run(main())] == [StoreError, StoreError]
+
+
+def test_loops_that_are_closed_are_forgotten(cluster, monkeypatch):
+    monkeypatch.setattr("molq.engine.load_backend", lambda scheduler: cluster.backend)
+    submitor = Submitor("c", "memory", store=cluster.store)
+    active = cluster.submit()
+
+    async def wait_in_vain():
+        with pytest.raises(MolqTimeoutError):
+            async for _ in submitor.as_completed_async([active.job_id], timeout=0.01):
+                raise AssertionError
+
+    async def wait_for_one():
+        job = cluster.submit()
+        cluster.start(job)
+        cluster.end(job, 0)
+        async for _ in submitor.as_completed_async([job.job_id]):
+            pass
+
+    loops = []
+    for wait in (wait_in_vain, wait_for_one, wait_in_vain, wait_for_one):
+        with asyncio.Runner() as runner:
+            runner.run(wait())
+            loops.append(weakref.ref(runner.get_loop()))
+    gc.collect()
+
+    assert [loop() for loop in loops] == [None] * 4

@@ -52,11 +52,19 @@ class AsyncWaiter:
         future: asyncio.Future[None] = loop.create_future()
         self._awaited.setdefault(job_id, []).append(future)
         self._began = self._waiter.monotonic()
-        if self._task is None or self._task.done():
+        if self._task is None:
             self._task = loop.create_task(self._look_after_all())
         return future
 
     async def _look_after_all(self) -> None:
+        try:
+            await self._look_until_all_are_over()
+        finally:
+            # They hold the loop, which is to be forgotten when it is closed.
+            self._task = None
+            self._awaited.clear()
+
+    async def _look_until_all_are_over(self) -> None:
         while pending := self._still_awaited():
             try:
                 ended, look_took = await asyncio.to_thread(self._waiter.step, pending)
