@@ -555,7 +555,8 @@ def test_of_many_processes_one_asks_whether_an_attempt_is_surely_over(cluster):
 
 
 def test_a_submission_that_fails_in_an_odd_way_hinders_no_other(cluster):
-    first, second = (failed_and_due(cluster) for _ in range(2))
+    first, second = (failed(cluster) for _ in range(2))
+    cluster.clock.turn(11)
     refused = cluster.latest(first).job_id
 
     def refuse(request):
@@ -569,13 +570,12 @@ def test_a_submission_that_fails_in_an_odd_way_hinders_no_other(cluster):
     assert cluster.latest(first).state is JobState.CREATED
 
 
-def failed_and_due(cluster):
-    """Return a job whose first attempt has failed, and whose second is due."""
+def failed(cluster):
+    """Return a job whose first attempt has failed, and whose second is due in ten seconds."""
     job = cluster.submit(retry=RetryPolicy(max_attempts=3, backoff=RetryBackoff("fixed", 10.0)))
     cluster.refresh()
     cluster.start(job)
     cluster.end(job, 3)
     cluster.say(job, JobState.FAILED, exit_code=3)
     cluster.refresh()
-    cluster.clock.turn(11)
     return job

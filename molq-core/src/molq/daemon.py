@@ -32,8 +32,15 @@ def run_rounds(work: Callable[[], None], *, once: bool, interval: float) -> None
             began = time.monotonic()
             work()
             left = max(0.0, began + interval - time.monotonic())
-            if once or select.select([stopped], [], [], left)[0]:
+            if once or _can_be_read(stopped, left):
                 return
+
+
+def _can_be_read(descriptor: int, seconds: float) -> bool:
+    """Tell whether a descriptor, whatever its number, can be read from within some time."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 @contextmanager

@@ -56,16 +56,20 @@ class _Rounds:
 
     def run(self) -> None:
         """Do one round. A cluster that cannot be looked after is named once, and hinders no other."""
-        for key, job_id in self._store.active_clusters().items():
-            if self._cluster is not None and key[0] != self._cluster:
-                continue
-            with self._told_once(key, "cannot be looked after"):
-                if key not in self._submitors:
-                    self._submitors[key] = Submitor.for_job(job_id, self._store)
-                self._submitors[key].look_after(self._interval, run_cleanup=False)
+        with self._told_once(("the database", str(self._store.path)), "cannot be read"):
+            for key, job_id in self._store.active_clusters().items():
+                if self._cluster is None or key[0] == self._cluster:
+                    self._look_after(key, job_id)
         if self._run_cleanup and time.monotonic() - self._cleaned_at >= _CLEANUP_SECONDS:
             self._cleaned_at = time.monotonic()
-            self._clean_up()
+            with self._told_once(("cleanup", str(self._store.path)), "cannot begin"):
+                self._clean_up()
+
+    def _look_after(self, key: tuple[str, str], job_id: str) -> None:
+        with self._told_once(key, "cannot be looked after"):
+            if key not in self._submitors:
+                self._submitors[key] = Submitor.for_job(job_id, self._store)
+            self._submitors[key].look_after(self._interval, run_cleanup=False)
 
     def _clean_up(self) -> None:
         """Clean up after all clusters, also those that have no active job, as their profiles say."""
