@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from molq.attempts import plan_by_hand
+from molq.job_folder import JobFolder, JobPlace
 from molq.job_spec import DependencyRef
 from molq.job_state import JobState
 from molq.policies import RetryBackoff, RetryPolicy
@@ -421,3 +422,40 @@ def test_of_many_processes_one_points_a_job_to_the_next_attempt(cluster):
     other.keep_up()
 
     assert len(cluster.scheduler.updates) == 1
+
+
+def test_a_condition_that_somebody_has_edited_holds_its_job_and_no_other(cluster):
+    upstream = cluster.submit()
+    cluster.refresh()
+    edited = cluster.submit(dependencies=(DependencyRef(upstream.job_id),), retry=RetryPolicy(max_attempts=2))
+    with cluster.store._connection.writing() as sqlite:
+        sqlite.execute("UPDATE dependencies SET dependency_type = 'x'")
+    waiting = cluster.submit(retry=RetryPolicy(max_attempts=2))
+    cluster.refresh()
+
+    cluster.say(upstream, JobState.SUCCEEDED, exit_code=0)
+    cluster.refresh()
+
+    assert cluster.state(waiting) is not JobState.CREATED
+    assert cluster.state(edited) is not JobState.CANCELLED
+
+
+def test_an_attempt_is_not_late_because_somebody_looked_at_its_lock(cluster):
+    job = cluster.submit(retry=RetryPolicy(max_attempts=2, backoff=RetryBackoff("fixed", 10.0)))
+    cluster.refresh()
+    cluster.start(job)
+    cluster.end(job, 3)
+    cluster.say(job, JobState.FAILED, exit_code=3)
+    cluster.refresh()
+    cluster.clock.turn(11)
+    second = cluster.latest(job)
+    folder = JobFolder.create(JobPlace.of(second.job_dir), second.job_id, cluster.clock())
+    upkeep = Upkeep(poller=cluster.poller, submitter=cluster.submitter)
+
+    with folder.submit_lock():
+        upkeep.run()
+    meanwhile = cluster.latest(job).state
+    cluster.clock.turn(1)
+    upkeep.run()
+
+    assert (meanwhile, cluster.latest(job).state) == (JobState.CREATED, JobState.SUBMITTED)

@@ -116,7 +116,7 @@ def _pending(edges: Iterable[JobDependency], families: Mapping[str, Family]) -> 
 
 def _reason_to_hold(edges: Iterable[JobDependency], families: Mapping[str, Family], backend: Backend) -> str | None:
     reasons = (
-        reason_to_hold(DependencyRef(e.dependency_job_id, e.dependency_type), families[e.dependency_job_id], backend)
+        reason_to_hold(e.dependency_job_id, e.dependency_type, families[e.dependency_job_id], backend)
         for e in _pending(edges, families)
     )
     return next((reason for reason in reasons if reason is not None), None)

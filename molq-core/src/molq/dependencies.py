@@ -78,7 +78,12 @@ def dependency_relation_state(
 
 
 def relation_of(condition: str, upstream: Family) -> str:
-    """Return how it stands with an edge to a job, all attempts of which count as one."""
+    """Return how it stands with an edge to a job, all attempts of which count as one.
+
+    One whose condition somebody has edited, so that nobody knows what it demands, stays pending.
+    """
+    if condition not in DEPENDENCY_CONDITIONS:
+        return PENDING
     return dependency_relation_state(condition, upstream.latest.state, upstream.started_at)
 
 
@@ -90,12 +95,14 @@ def why_stranded(edge: JobDependency, upstream: Family) -> str | None:
     return f"can never run: {edge.dependency_type} needs {needs}, and job {edge.dependency_job_id} is {state}"
 
 
-def why_held(condition: DependencyCondition, upstream: Family, backend: Backend) -> str | None:
+def why_held(condition: str, upstream: Family, backend: Backend) -> str | None:
     """Return why the scheduler cannot be left to judge a pending edge; None if it can.
 
     It sees one attempt where the user means all of them, and an array where some schedulers look at one element.
     """
     job, description = upstream.latest, backend.description
+    if condition not in DEPENDENCY_CONDITIONS:
+        return "the recorded condition cannot be read"
     if job.waits_in_molq:
         return (
             f"attempt {job.attempt} of it has not been submitted yet" if job.attempt > 1 else "it waits in molq itself"
@@ -117,10 +124,10 @@ def why_held(condition: DependencyCondition, upstream: Family, backend: Backend)
     return None
 
 
-def reason_to_hold(ref: DependencyRef, upstream: Family, backend: Backend) -> str | None:
+def reason_to_hold(job_id: str, condition: str, upstream: Family, backend: Backend) -> str | None:
     """Return why a job has to wait in molq, by one of its edges that is pending; None if it has not."""
-    why = why_held(ref.condition, upstream, backend)
-    return None if why is None else f"waits in molq for job {ref.job_id} ({ref.condition}), since {why}"
+    why = why_held(condition, upstream, backend)
+    return None if why is None else f"waits in molq for job {job_id} ({condition}), since {why}"
 
 
 def resolve(
@@ -144,7 +151,7 @@ def resolve(
     pending, held = [], None
     for ref in unique:
         upstream = families[ref.job_id]
-        _check_is_on(upstream.latest, cluster_name, backend.scheduler)
+        check_is_on(upstream.latest, cluster_name, backend.scheduler)
         relation = relation_of(ref.condition, upstream)
         if relation == IMPOSSIBLE:
             raise SubmitError(
@@ -154,7 +161,7 @@ def resolve(
             )
         if relation == PENDING:
             pending.append((ref, upstream))
-            held = held or reason_to_hold(ref, upstream, backend)
+            held = held or reason_to_hold(ref.job_id, ref.condition, upstream, backend)
     if held is not None:
         return ResolvedDependencies(expression=None, edges=tuple((ref, None) for ref in unique), held=held)
     compiled = compile_pending(pending, backend)
@@ -223,7 +230,12 @@ def _check_are_compatible(refs: Sequence[DependencyRef], backend: Backend) -> No
             )
 
 
-def _check_is_on(upstream: TrackedJob, cluster_name: str, scheduler: str) -> None:
+def check_is_on(upstream: TrackedJob, cluster_name: str, scheduler: str) -> None:
+    """Check that a job on this cluster may wait for ``upstream``.
+
+    Raises:
+        ConfigError: that one is on another cluster.
+    """
     if (upstream.cluster_name, upstream.scheduler) != (cluster_name, scheduler):
         raise ConfigError(
             f"job {upstream.job_id} is on {upstream.cluster_name!r} ({upstream.scheduler}); "

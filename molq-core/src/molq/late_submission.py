@@ -23,10 +23,13 @@ from molq.submitter_environment import kept_in
 from molq.tracking import Change, TrackedJob
 
 
-def submit_waiting(submitter: Submitter, job: TrackedJob) -> None:
-    """Submit a job that waits in molq, unless something holds it there, or another process is at it.
+def submit_waiting(submitter: Submitter, job: TrackedJob) -> bool:
+    """Submit a job that waits in molq, unless something holds it there.
 
     What goes wrong is recorded with the job.
+
+    Returns:
+        False if another process has something to do with it right now, so that one should look again.
 
     Raises:
         StoreError: something could not be recorded.
@@ -44,7 +47,8 @@ def submit_waiting(submitter: Submitter, job: TrackedJob) -> None:
         if plan.awaited.held is not None:
             go_on_waiting(submitter.store, [job], {job.job_id: plan.awaited.held}, submitter.clock())
         else:
-            _submit(own_submitter, job, plan)
+            return _submit(own_submitter, job, plan)
+    return True
 
 
 def postpone(submitter: Submitter, job: TrackedJob, reason: str) -> None:
@@ -100,7 +104,7 @@ def _environment(source: Path) -> bytes:
         raise ScriptError(f"cannot read the job's variables in {str(path)!r}: {error.strerror}", path=path) from error
 
 
-def _submit(submitter: Submitter, job: TrackedJob, plan: SubmissionPlan) -> None:
+def _submit(submitter: Submitter, job: TrackedJob, plan: SubmissionPlan) -> bool:
     now = submitter.clock()
     try:
         folder = JobFolder.reopen(plan.place, job.job_id, now)
@@ -108,22 +112,23 @@ def _submit(submitter: Submitter, job: TrackedJob, plan: SubmissionPlan) -> None
             # The lock comes first: who sees the claim then sees too whether its maker still lives.
             claimed = submitter.store.claim(job, now)
             if claimed is None:
-                return
+                return True
             try:
                 folder.forget_submission()
                 write_parts(folder, plan, replace=True)
             except (ScriptError, OSError) as error:
                 submitter.put_back(claimed, f"could not be submitted yet: {error}")
-                return
+                return True
             # What is satisfied is told once, by the edges of the first attempt.
             edges = edges_of(plan)
             submitter.store.set_edges(e for e in edges if e.scheduler_dependency is not None or job.attempt == 1)
             with suppress(SubmitError):  # it is recorded
                 submitter.send(folder, lock, claimed, plan)
     except BlockingIOError:
-        return  # another process is at it
+        return False  # another process is at it, or looks whether one is
     except ScriptError as error:
         postpone(submitter, job, f"could not be submitted yet: {error}")
+    return True
 
 
 def _is_visible_here(submitter: Submitter, job: TrackedJob) -> bool:

@@ -79,8 +79,8 @@ class Upkeep:
             with self.poller.turn() as is_ours:
                 is_another_at_it = is_another_at_it or not is_ours
                 ready = self._without_those_that_go_on(ready, doubtful, may_ask=is_ours)
-        for job in ready:
-            submit_waiting(self.submitter, job)
+        are_settled = [submit_waiting(self.submitter, job) for job in ready]
+        is_another_at_it = is_another_at_it or not all(are_settled)
         self._seen = None if is_another_at_it else newest
         later = store.next_due_after(self.poller.cluster_name, self.poller.scheduler, now)
         self._wake_at = min(now + _LONGEST_SLEEP, now + _LONGEST_SLEEP if later is None else later)
