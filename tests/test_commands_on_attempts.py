@@ -89,7 +89,7 @@ def test_a_job_that_is_active_is_not_tried_again(molq: Molq):
     reply = molq("retry", job["job_id"])
 
     assert reply.returncode == 1
-    assert "only a job that is over can be tried again; cancel it first" in reply.stderr
+    assert "only a job that is over can be tried again; wait for its end, or cancel it first" in reply.stderr
     molq("cancel", job["job_id"])
 
 

@@ -116,7 +116,9 @@ def test_a_job_that_is_over_is_tried_again_by_hand(submitor: Submitor):
 def test_a_job_that_is_not_over_is_not_tried_again(submitor: Submitor):
     job = submitor.submit(argv=["sleep", "60"])
 
-    with pytest.raises(SubmitError, match="only a job that is over can be tried again; cancel it first"):
+    with pytest.raises(
+        SubmitError, match="only a job that is over can be tried again; wait for its end, or cancel it first"
+    ):
         submitor.retry(job.job_id)
 
     job.cancel()

@@ -28,6 +28,7 @@ EVERY = [
     errors.JobNotFoundError("sentence", job_id="j", candidates=("j1", "j2")),
     errors.MolqTimeoutError("sentence", timeout=3.0, active={"j1": JobState.RUNNING}),
     errors.StoreError("sentence", path=Path("/x/jobs.db")),
+    errors.UnreadableRequestError("sentence", path=Path("/x/jobs.db")),
 ]
 
 
@@ -52,6 +53,7 @@ def name(error):
         ("JobNotFoundError", (errors.MolqError, LookupError)),
         ("MolqTimeoutError", (errors.MolqError, TimeoutError)),
         ("StoreError", (errors.MolqError,)),
+        ("UnreadableRequestError", (errors.StoreError,)),
     ],
 )
 def test_an_error_is_caught_as_what_it_is(error, bases):

@@ -11,12 +11,13 @@ import pytest
 
 from molq.attempts import plan_by_hand
 from molq.backend import SubmitDeferred, SubmitReceipt, SubmitRejected
-from molq.errors import ConfigError
+from molq.errors import ConfigError, ScriptError, StoreError
 from molq.job_folder import JobFolder, JobPlace
 from molq.job_spec import Script
 from molq.job_state import JobState
-from molq.policies import RetryBackoff, RetryEscalation, RetryPolicy
+from molq.policies import RetentionPolicy, RetryBackoff, RetryEscalation, RetryPolicy
 from molq.quantities import Duration, Memory
+from molq.submitor import Submitor
 
 THREE = RetryPolicy(max_attempts=3, backoff=RetryBackoff("fixed", 10.0))
 
@@ -579,3 +580,98 @@ def failed(cluster):
     cluster.say(job, JobState.FAILED, exit_code=3)
     cluster.refresh()
     return job
+
+
+def test_an_attempt_that_was_asked_for_outlives_the_news_of_how_the_last_one_ended(cluster):
+    job = cluster.submit()
+    cluster.refresh()
+    cluster.start(job)
+    cluster.look()
+    cluster.forget(job)
+    for _ in range(4):
+        cluster.clock.turn(60)
+        cluster.refresh()
+    before = cluster.state(job)
+    plan_by_hand(cluster.store, job.job_id, cluster.clock())
+
+    Path(job.job_dir, "exit").write_text("3\n")
+    cluster.refresh()
+
+    assert (before, cluster.state(job)) == (JobState.LOST, JobState.FAILED)
+    assert [record.attempt for record in cluster.store.family(job.job_id)] == [1, 2]
+
+
+def test_a_retry_is_not_forgotten_because_the_database_could_not_be_read(cluster, monkeypatch):
+    job = cluster.submit(retry=RetryPolicy(max_attempts=3))
+    cluster.refresh()
+    cluster.start(job)
+    cluster.end(job, 3)
+    cluster.say(job, JobState.FAILED, exit_code=3)
+
+    def fail(job_id):
+        raise StoreError(f"disk I/O error while reading {job_id}", path=cluster.store.path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster.store, "request", fail)
+        with pytest.raises(StoreError):
+            cluster.poller.refresh()
+    cluster.refresh()
+
+    assert len(cluster.store.family(job.job_id)) == 2
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "json_set(request, '$.resources.time_limit', 'xx')",
+        "json_set(request, '$.resources.memory', 'much')",
+        "json_set(request, '$.scheduling.node_count', 'two')",
+        "json_set(request, '$.retry.max_attempts', 'three')",
+        "'no JSON'",
+    ],
+)
+def test_a_request_that_somebody_has_edited_hinders_no_other_job(cluster, edit, caplog):
+    edited, other = cluster.submit(retry=RetryPolicy(max_attempts=3)), cluster.submit()
+    cluster.refresh()
+    with cluster.store._connection.writing() as sqlite:
+        sqlite.execute(f"UPDATE requests SET request = {edit} WHERE job_id = ?", (edited.job_id,))
+    for job in (edited, other):
+        cluster.start(job)
+        cluster.end(job, 3)
+        cluster.say(job, JobState.FAILED, exit_code=3)
+
+    cluster.refresh()
+
+    assert (cluster.state(other), cluster.state(edited)) == (JobState.FAILED, JobState.FAILED)
+    assert f"job {edited.job_id} is not tried again" in caplog.text
+
+
+@pytest.fixture
+def submitor(cluster, monkeypatch):
+    monkeypatch.setattr("molq.engine.load_backend", lambda scheduler: cluster.backend)
+    return Submitor("c", "memory", store=cluster.store)
+
+
+def test_a_job_that_has_ended_by_now_can_be_tried_again_at_once(cluster, submitor):
+    job = cluster.submit()
+    cluster.start(job)
+    cluster.say(job, JobState.FAILED, exit_code=3)
+    believed = cluster.state(job)
+
+    submitor.retry(job.job_id)
+
+    assert believed is JobState.SUBMITTED
+    assert [record.state for record in cluster.store.family(job.job_id)] == [JobState.FAILED, JobState.SUBMITTED]
+
+
+@pytest.mark.parametrize(("parts", "name"), [({"command": "exit 0"}, "payload"), ({"env": {"A": "1"}}, "environment")])
+def test_a_job_whose_folder_was_cleaned_up_is_not_tried_again(cluster, submitor, parts, name):
+    job = cluster.submit(**parts)
+    cluster.say(job, JobState.SUCCEEDED, exit_code=0)
+    cluster.refresh()
+    submitor.cleanup(retention_policy=RetentionPolicy(keep_job_dirs_for_days=0, keep_terminal_records_for_days=10_000))
+
+    with pytest.raises(ScriptError, match=f"{name}' is gone, since its folder was cleaned up; submit it anew"):
+        submitor.retry(job.job_id)
+
+    assert [record.state for record in cluster.store.family(job.job_id)] == [JobState.SUCCEEDED]

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import attrs
 import pytest
 
 from molq.backend import (
@@ -20,13 +21,16 @@ from molq.backend import (
     SubmitRequest,
     SubmitUnconfirmed,
 )
-from molq.errors import ScriptError, StoreError, SubmitError, UnsupportedFieldsError
+from molq.engine import Engine
+from molq.errors import ConfigError, ScriptError, StoreError, SubmitError, UnsupportedFieldsError
+from molq.events import EventBus
 from molq.job_folder import JobFolder
 from molq.job_spec import DependencyRef, JobExecution, JobResources, JobScheduling, Script
 from molq.job_state import JobState
 from molq.quantities import Duration
 from molq.store import JobStore
 from molq.testing.memory import MemoryOptions
+from molq.tracking import Change
 
 SECRET = "s3cret-f0r-nobody"
 
@@ -440,3 +444,68 @@ def test_a_cancel_during_the_submission_does_not_lose_the_schedulers_id(cluster)
 
     assert (job.state, job.scheduler_job_id) == (JobState.SUBMITTED, "101")
     assert cluster.store.job(job.job_id).cancel_requested_at is not None
+
+
+def test_a_job_that_was_accepted_after_it_was_given_up_is_followed(cluster):
+    def give_up(request):
+        row = cluster.store.tracked_job(request.job_id)
+        never = attrs.evolve(
+            row, state=JobState.FAILED, cause="submit", failure_reason="never reached", finished_at=1.0
+        )
+        cluster.store.apply([Change(old=row, new=never, reason="given up")], cluster.clock())
+
+    cluster.scheduler.on_submit = give_up
+
+    job = cluster.submit()
+    cluster.say(job, JobState.RUNNING)
+    cluster.refresh()
+
+    record = cluster.record(job)
+    assert (record.state, record.cause, record.failure_reason, record.finished_at) == (
+        JobState.RUNNING,
+        None,
+        None,
+        None,
+    )
+    assert cluster.steps(job) == ["CREATED", "FAILED", "SUBMITTED", "RUNNING"]
+
+
+def test_what_is_not_known_for_sure_says_not_to_submit_again_if_it_cannot_be_recorded(cluster, monkeypatch):
+    cluster.scheduler.loses_replies = True
+
+    def fail(*_):
+        raise StoreError("the disk is full", path=cluster.store.path)
+
+    cluster.scheduler.on_submit = lambda _: monkeypatch.setattr(type(cluster.store), "apply", fail)
+
+    with pytest.raises(StoreError, match="may have accepted the job: do not submit it again"):
+        cluster.submit()
+
+
+@pytest.fixture
+def engine(cluster, monkeypatch):
+    monkeypatch.setattr("molq.engine.load_backend", lambda scheduler: cluster.backend)
+    more = {"options": None, "jobs_dir": None, "profile_name": None, "bus": EventBus()}
+    return lambda name: Engine(name, "memory", store=cluster.store, **more)
+
+
+def test_a_job_that_was_accepted_is_returned_whatever_goes_wrong_then(cluster, engine, monkeypatch):
+    def fail():
+        raise StoreError("it is locked by another program", path=cluster.store.path)
+
+    one = engine("c")
+    monkeypatch.setattr(cluster.store, "newest_transition", fail)
+
+    job_id = one.submit(cluster.spec("true"))
+
+    assert cluster.store.job(job_id).state is JobState.SUBMITTED
+
+
+def test_nothing_is_asked_about_an_upstream_job_of_another_cluster(cluster, engine):
+    upstream = cluster.submit()
+    before, polls = cluster.store.tracked_job(upstream.job_id), cluster.scheduler.polls
+
+    with pytest.raises(ConfigError, match="a job on 'other' \\(memory\\) cannot wait for it"):
+        engine("other").submit(cluster.spec("true", dependencies=(DependencyRef(upstream.job_id),)))
+
+    assert (cluster.store.tracked_job(upstream.job_id), cluster.scheduler.polls) == (before, polls)

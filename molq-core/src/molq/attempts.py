@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import attrs
 
 from molq.array_elements import ElementReport
 from molq.array_indices import are_indices, expand_indices
-from molq.errors import MolqError
+from molq.errors import ConfigError, JobNotFoundError, ScriptError, UnreadableRequestError
 from molq.job_ids import new_job_id
+from molq.job_script import ENVIRONMENT, PAYLOAD
 from molq.job_state import JobState
+from molq.records import JobRecord
 from molq.retries import is_retryable, may_be_retried, plan_attempt, wants_retry
-from molq.snapshots import restore_policy
+from molq.snapshots import check_parts, restore_policy
 from molq.store import JobStore, Lease
 from molq.tracking import Change, PlannedAttempt, TrackedJob
 
@@ -39,7 +44,8 @@ def _followed_up(store: JobStore, change: Change, now: float) -> Change:
         return change
     try:
         return attrs.evolve(change, next_attempt=_next_attempt(store, change, now))
-    except MolqError as error:  # of a row that somebody has edited, which must not keep others from being written
+    except (ConfigError, JobNotFoundError, UnreadableRequestError) as error:
+        # Of a row that somebody has edited, which must not keep others from being written.
         _log.warning("job %s is not tried again: %s", change.new.job_id, error)
         return change
 
@@ -47,6 +53,7 @@ def _followed_up(store: JobStore, change: Change, now: float) -> Change:
 def _next_attempt(store: JobStore, change: Change, now: float) -> PlannedAttempt | None:
     ended = change.new
     request = store.request(ended.job_id)
+    check_parts(request)
     policy = restore_policy(request)
     elements = _elements(store, ended, change.elements)
     if not wants_retry(policy, ended, elements):
@@ -85,16 +92,26 @@ def _elements(
 
 
 def plan_by_hand(store: JobStore, job_id: str, now: float) -> bool:
-    """Record a further attempt of a family that is over, because somebody asked for it; False if it is not over."""
+    """Record a further attempt of a family that is over, because somebody asked for it; False if it is not over.
+
+    Raises:
+        ConfigError: what was asked for then cannot be read any more.
+        ScriptError: what it ran is not there any more.
+    """
     last = store.latest_attempt(job_id)
     ended = store.tracked_job(last.job_id)
+    if not ended.state.is_terminal:
+        return False
+    request = store.request(last.job_id)
+    check_parts(request)
+    _check_files(store.job(last.root_job_id), request)
     elements = _elements(store, ended)
     if elements and all(element.state is JobState.SUCCEEDED for element in elements):
         elements = ()  # asked for by hand, all of it runs again
     attempt = plan_attempt(
         last,
         ended,
-        store.request(last.job_id),
+        request,
         again=[element for element in elements if element.state is not JobState.SUCCEEDED],
         carried=[element for element in elements if element.state is JobState.SUCCEEDED],
         job_id=new_job_id(),
@@ -102,3 +119,16 @@ def plan_by_hand(store: JobStore, job_id: str, now: float) -> bool:
         reason=f"attempt {last.attempt + 1}, since somebody asked for it",
     )
     return store.add_attempt(attempt, now)
+
+
+def _check_files(first: JobRecord, request: Mapping[str, Any]) -> None:
+    """Check that the folder of the first attempt still has what every attempt runs."""
+    names = [] if request.get("command", {}).get("argv") is not None else [PAYLOAD]
+    names += [ENVIRONMENT] if request.get("execution", {}).get("env_names") else []
+    for name in names:
+        path = Path(first.job_dir) / name
+        if not os.path.exists(path):
+            why = ", since its folder was cleaned up" if first.cleaned_at is not None else ""
+            raise ScriptError(
+                f"job {first.job_id} cannot be tried again: {str(path)!r} is gone{why}; submit it anew", path=path
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -12,10 +13,10 @@ from molq.attempts import plan_by_hand
 from molq.backend import Finding, SchedulerError, SchedulerOptions
 from molq.cancellation import cancel
 from molq.commands import SystemCommands
-from molq.dependencies import PENDING, relation_of
+from molq.dependencies import PENDING, check_is_on, relation_of
 from molq.discovery import load_backend
 from molq.element_cancellation import cancel_elements
-from molq.errors import ConfigError, OptionsTypeError, SubmitError
+from molq.errors import ConfigError, OptionsTypeError, StoreError, SubmitError
 from molq.events import EventBus, EventTail
 from molq.job_spec import DependencyRef, JobSpec
 from molq.job_state import JobState
@@ -33,6 +34,8 @@ from molq.waiting import Waiter
 if TYPE_CHECKING:
     from molq.cleanup import Cleaned
     from molq.policies import RetentionPolicy
+
+_log = logging.getLogger("molq")
 
 _SHARE_OF_INTERVAL = 0.9
 """Of several daemons that ask at the same interval, only the first does: the others find that it was asked just now."""
@@ -97,10 +100,14 @@ class Engine:
         if spec.scheduling.dependencies:
             self._look_at(spec.scheduling.dependencies)
         job = self._submitter.submit(spec)
-        if job.state is JobState.CREATED and not job.waits_in_molq:
-            # The scheduler gave no clear answer; it may have the job all the same.
-            self.poller.poll_quietly()
-        self._events.catch_up()
+        try:
+            if job.state is JobState.CREATED and not job.waits_in_molq:
+                # The scheduler gave no clear answer; it may have the job all the same.
+                self.poller.poll_quietly()
+            self._events.catch_up()
+        except StoreError as error:
+            # An error here would say that the job was not submitted.
+            _log.warning("job %s is submitted, but what else is new cannot be told: %s", job.job_id, error)
         return job.job_id
 
     def preview(self, spec: JobSpec) -> str:
@@ -147,20 +154,34 @@ class Engine:
         cancel_elements(self.poller, job_id, indices)
         self.keep_up()
 
-    def retry(self, job_id: str) -> str:
-        """Try a job again that is over, and return the new attempt's id."""
-        before = self.store.latest_attempt(job_id)
-        if not plan_by_hand(self.store, job_id, self.poller.clock()):
-            raise SubmitError(
-                f"job {job_id} is {self.store.latest_attempt(job_id).state.value}, and only a job that is over can be "
-                "tried again; cancel it first",
-                scheduler=self.poller.scheduler,
-                job_id=before.job_id,
-            )
+    def retry(self, job_id: str) -> None:
+        """Try a job again that is over.
+
+        Raises:
+            ConfigError, ScriptError: what it ran cannot be read any more, or is gone.
+            SubmitError: it is not over, by what can be learned now.
+        """
+        last = self.store.latest_attempt(job_id)
+        if not last.state.is_terminal:
+            self._learn_more_of(last.job_id)
+        is_planned = plan_by_hand(self.store, job_id, self.poller.clock())
         # What else is due is judged by what the scheduler says now.
         self.poller.poll_quietly()
         self.keep_up()
-        return self.store.latest_attempt(job_id).job_id
+        now = self.store.latest_attempt(job_id)
+        if not is_planned or now.attempt == last.attempt:
+            raise SubmitError(
+                f"job {job_id} is {now.state.value}, and only a job that is over can be tried again; "
+                "wait for its end, or cancel it first",
+                scheduler=self.poller.scheduler,
+                job_id=last.job_id,
+            )
+
+    def _learn_more_of(self, job_id: str) -> None:
+        """Learn whether a job that is believed to be active has ended meanwhile."""
+        self.poller.look([self.store.tracked_job(job_id)])
+        if not self.store.tracked_job(job_id).state.is_terminal:
+            self.poller.poll_quietly()
 
     def cancel(self, job_id: str) -> None:
         """Ask the scheduler to end a job."""
@@ -200,10 +221,13 @@ class Engine:
         """Learn how upstream jobs are, so that molq judges their edges, not a scheduler that may have forgotten.
 
         Raises:
+            ConfigError: one is on another cluster.
             SubmitError: the scheduler does not know a job that is still to be waited for, or could not be asked.
         """
-        upstreams = [ref.job_id for ref in refs]
-        self.poller.look(family.latest for family in self.store.families(upstreams).values())
+        families = self.store.families([ref.job_id for ref in refs])
+        for family in families.values():
+            check_is_on(family.latest, self.poller.cluster_name, self.poller.scheduler)
+        self.poller.look(family.latest for family in families.values())
         awaited = self._awaited(refs)
         if not awaited:
             return

@@ -169,3 +169,7 @@ class StoreError(MolqError):
     def __init__(self, message: str, *, path: Path) -> None:
         super().__init__(message)
         self.path = path
+
+
+class UnreadableRequestError(StoreError):
+    """What was once asked for is recorded in a form that cannot be read, since somebody has edited it."""

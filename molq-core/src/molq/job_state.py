@@ -48,11 +48,14 @@ _LEGAL: dict[JobState, frozenset[JobState]] = {
 }
 
 
-def may_follow(old: JobState, new: JobState, *, requeued: bool = False) -> bool:
+def may_follow(old: JobState, new: JobState, *, requeued: bool = False, accepted: bool = False) -> bool:
     """Tell whether ``new`` may follow ``old``.
 
-    An ended job becomes active again only when the scheduler itself ``requeued`` it; a lost one may turn up again.
+    An ended job becomes active again only when the scheduler itself ``requeued`` it, or has ``accepted`` it although
+    it was given up as never submitted; a lost one may turn up again.
     """
+    if accepted and old.is_terminal:
+        return new is JobState.SUBMITTED
     if requeued and old.is_terminal:
         return new not in (JobState.CREATED, JobState.SUBMITTED)
     return new in _LEGAL[old]

@@ -50,6 +50,16 @@ def restore_policy(snapshot: Mapping[str, Any]) -> RetryPolicy:
     return _structured(plain, RetryPolicy) if plain else RetryPolicy()
 
 
+def check_parts(snapshot: Mapping[str, Any]) -> None:
+    """Check that what a next attempt takes over from a request can be read.
+
+    Raises:
+        ConfigError: somebody has changed it.
+    """
+    _structured(snapshot.get("resources", {}), JobResources)
+    _structured(snapshot.get("scheduling", {}), JobScheduling)
+
+
 def restore_spec(snapshot: Mapping[str, Any], record: JobRecord, payload: Path) -> JobSpec:
     """Return the request in a snapshot, as it was submitted or will be. Its environment is in the first job's folder.
 

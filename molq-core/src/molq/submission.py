@@ -197,16 +197,18 @@ class Submitter:
                 job = self._record(
                     job,
                     "the scheduler accepted it",
-                    state=JobState.SUBMITTED if job.state is JobState.CREATED else job.state,
+                    # Another process may have given it up meanwhile.
+                    state=JobState.SUBMITTED,
                     scheduler_job_id=receipt.scheduler_job_id,
                     submitted_at=self.clock(),
+                    reason=None,
+                    cause=None,
+                    failure_reason=None,
+                    finished_at=None,
                 )
         except StoreError as error:
-            raise StoreError(
-                f"{error}. The scheduler has accepted the job as {receipt.scheduler_job_id}: do not submit it again, "
-                "molq adopts it once the database can be written",
-                path=error.path,
-            ) from error
+            said = f"The scheduler has accepted the job as {receipt.scheduler_job_id}"
+            raise _not_to_be_repeated(error, said) from error
         return job
 
     def record_refusal(self, job: TrackedJob, error: Exception) -> None:
@@ -221,9 +223,11 @@ class Submitter:
         )
 
     def _record_doubt(self, job: TrackedJob, error: Exception) -> TrackedJob:
-        return self._record(
-            job, "", reason=f"submission unconfirmed ({error}); molq will adopt the job if the scheduler has it"
-        )
+        sentence = f"submission unconfirmed ({error}); molq will adopt the job if the scheduler has it"
+        try:
+            return self._record(job, "", reason=sentence)
+        except StoreError as failure:
+            raise _not_to_be_repeated(failure, "The scheduler may have accepted the job") from failure
 
     def _record(self, job: TrackedJob, learned_from: str, **changes: Any) -> TrackedJob:
         change = Change(old=job, new=attrs.evolve(job, **changes), reason=learned_from)
@@ -231,6 +235,13 @@ class Submitter:
             return attrs.evolve(change.new, revision=job.revision + 1)
         # Another process has written the row meanwhile, so that has the last word.
         return self.store.tracked_job(job.job_id)
+
+
+def _not_to_be_repeated(error: StoreError, what_is_known: str) -> StoreError:
+    return StoreError(
+        f"{error}. {what_is_known}: do not submit it again, molq adopts it once the database can be written",
+        path=error.path,
+    )
 
 
 def edges_of(plan: SubmissionPlan) -> list[JobDependency]:

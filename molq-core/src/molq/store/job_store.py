@@ -203,7 +203,8 @@ def _apply(sqlite: sqlite3.Connection, change: Change, now: float) -> bool:
     """Write one change, within a transaction; tell whether it was still true."""
     old, new = change.old, change.new
     requeued = new.restarts > old.restarts
-    if old.state != new.state and not may_follow(old.state, new.state, requeued=requeued):
+    accepted = old.scheduler_job_id is None and new.scheduler_job_id is not None
+    if old.state != new.state and not may_follow(old.state, new.state, requeued=requeued, accepted=accepted):
         warn("job %s is %s and cannot become %s: %s", old.job_id, old.state, new.state, change.reason)
         return False
     columns = rows.changed_columns(old, new)
@@ -219,7 +220,7 @@ def _apply(sqlite: sqlite3.Connection, change: Change, now: float) -> bool:
         return False
     if old.state != new.state:
         _add_transition(sqlite, old.job_id, (old.state, new.state), now, change.reason)
-        if old.state.is_terminal:
+        if old.state.is_terminal and (new.state not in _MAY_BE_TRIED_AGAIN or change.next_attempt is not None):
             _withdraw_attempt(sqlite, old.job_id)
     if change.elements is not None:
         sqlite.execute("DELETE FROM elements WHERE job_id = ?", (old.job_id,))
@@ -228,6 +229,9 @@ def _apply(sqlite: sqlite3.Connection, change: Change, now: float) -> bool:
         _add_attempt(sqlite, change.next_attempt, now)
     return True
 
+
+_MAY_BE_TRIED_AGAIN = frozenset({JobState.FAILED, JobState.TIMED_OUT, JobState.LOST})
+"""The ends of which it makes no difference to the attempt that waits, which it is."""
 
 _OF_THE_FAMILY = (
     *("root_job_id", "profile_name", "cluster_name", "scheduler", "job_name", "cwd", "command_type"),

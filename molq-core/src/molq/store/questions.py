@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from molq.errors import JobNotFoundError, StoreError
+from molq.errors import JobNotFoundError, UnreadableRequestError
 from molq.job_state import JobState
 from molq.records import JobDependency, JobRecord, StatusTransition
 from molq.store import rows
@@ -180,7 +180,7 @@ class Questions:
 
         Raises:
             JobNotFoundError: there is no such job.
-            StoreError: somebody has changed it, and it cannot be read any more.
+            UnreadableRequestError: somebody has changed it, and it cannot be read any more.
         """
         found = self._connection.ask("SELECT request FROM requests WHERE job_id = ?", (rows.as_column(job_id),))
         if not found:
@@ -190,7 +190,7 @@ class Questions:
         except (ValueError, TypeError):
             request = None
         if not isinstance(request, dict) or not all(isinstance(part, dict) for part in request.values()):
-            raise StoreError(
+            raise UnreadableRequestError(
                 f"the request of job {job_id!r} in {str(self._connection.path)!r} cannot be read; submit it anew",
                 path=self._connection.path,
             )
