@@ -11,7 +11,7 @@ from molq.backend import JobReport
 from molq.evidence import Answer, Evidence
 from molq.job_files import ExitFile, StartFile
 from molq.job_state import JobState, may_follow
-from molq.patience import GRACE_SECONDS, MISSES_BEFORE_LOST
+from molq.patience import GRACE_SECONDS, LONGEST_MISS_SECONDS, MISSES_BEFORE_LOST
 from molq.reconciliation import decide, wants_a_poll
 from molq.tracking import TrackedJob
 
@@ -31,6 +31,7 @@ def a_job(state=JobState.RUNNING, **facts):
         "job_id": "ours", "cluster_name": "c", "scheduler": "memory", "revision": 3, "state": state,
         "scheduler_job_id": "101", "job_dir": "/nowhere", "created_at": SUBMITTED_AT, "submitted_at": SUBMITTED_AT,
         "started_at": STARTED_AT if state is JobState.RUNNING else None, "restarts": 0, "missed_polls": 0,
+        "missed_seconds": 0.0,
         "root_job_id": "ours", "attempt": 1, "max_attempts": 1,
     }  # fmt: skip
     return TrackedJob(**(values | facts))
@@ -64,7 +65,10 @@ CANCELLED, FAILED, LOST, QUEUED, RUNNING = (
 )  # fmt: skip
 SUBMITTED, SUCCEEDED, TIMED_OUT = JobState.SUBMITTED, JobState.SUCCEEDED, JobState.TIMED_OUT
 
-NEARLY_LOST = {"missing_since": NOW - GRACE_SECONDS, "missed_polls": MISSES_BEFORE_LOST - 1}
+NEARLY_LOST = {
+    "missing_since": NOW - GRACE_SECONDS, "missed_polls": MISSES_BEFORE_LOST - 1,
+    "missed_at": NOW - LONGEST_MISS_SECONDS, "missed_seconds": GRACE_SECONDS - LONGEST_MISS_SECONDS,
+}  # fmt: skip
 
 DECISIONS = [
     # Rule 1: an exit file of the latest run that says 0 is the last word.
@@ -124,7 +128,9 @@ DECISIONS = [
     ("10", a_job(), unreported(ABSENT), RUNNING),
     ("10", a_job(submitted_at=JUST_NOW, **NEARLY_LOST), unreported(ABSENT), RUNNING),
     ("10", a_job(missing_since=JUST_NOW, missed_polls=50), unreported(ABSENT), RUNNING),
-    ("10", a_job(missing_since=LONG_AGO, missed_polls=1), unreported(ABSENT), RUNNING),
+    ("10", a_job(missing_since=LONG_AGO, missed_at=LONG_AGO, missed_polls=50), unreported(ABSENT), RUNNING),
+    ("10", a_job(**(NEARLY_LOST | {"missed_polls": 1})), unreported(ABSENT), RUNNING),
+    ("10", a_job(**(NEARLY_LOST | {"missed_at": NOW - 1})), unreported(ABSENT), RUNNING),
     # Rule 11: gone for long enough.
     *(("11", a_job(state, **NEARLY_LOST), unreported(ABSENT), LOST) for state in (SUBMITTED, QUEUED, RUNNING)),
     # Rule 12: a lost job turns up again.
@@ -395,6 +401,15 @@ def test_a_clock_that_jumped_here_is_no_time_out():
     evidence = unreported(ABSENT, start=a_start(NOW), ended=ExitFile(137, NOW + 60))
 
     assert believed(a_job(time_limit=3600), evidence, NOW + 86_400).state is FAILED
+
+
+def test_a_clock_that_was_set_forward_loses_no_job():
+    job = a_job()
+
+    for seconds in (0, 1, 2, 3600, 3601, 3602):
+        job = believed(job, unreported(ABSENT), NOW + seconds)
+
+    assert (job.state, job.missed_polls) == (RUNNING, 6)
 
 
 def test_a_clock_that_was_set_back_loses_no_job():

@@ -77,6 +77,27 @@ def test_an_array_is_not_lost_while_its_folder_cannot_be_read(cluster):
     assert (meanwhile, cluster.state(job)) == (JobState.RUNNING, JobState.SUCCEEDED)
 
 
+@pytest.mark.parametrize("parts", [{}, {"array_spec": "0-1"}], ids=["job", "array"])
+@pytest.mark.parametrize(("is_cancelled", "end"), [(False, JobState.LOST), (True, JobState.CANCELLED)])
+def test_a_job_whose_folder_stays_unreadable_ends_after_a_day(cluster, parts, is_cancelled, end):
+    job = cluster.submit(**parts)
+    cluster.refresh()
+    if is_cancelled:
+        cluster.scheduler.cancels_slowly = True
+        cluster.cancel(job.job_id)
+    cluster.forget(job)
+    states = []
+
+    with unreadable(job.job_dir):
+        for _ in range(24 * 120 + 2):
+            cluster.refresh()
+            states.append(cluster.state(job))
+            cluster.clock.turn(30)
+
+    assert (states[-3].is_terminal, states[-1]) == (False, end)
+    assert end is JobState.CANCELLED or parts or "folder cannot be read" in cluster.record(job).failure_reason
+
+
 def test_a_success_is_not_taken_for_a_cancel_while_its_folder_cannot_be_read(cluster):
     job = cluster.submit()
     cluster.refresh()

@@ -8,24 +8,22 @@ from molq.array_elements import ElementReport, RolledUp, roll_up
 from molq.array_evidence import ArrayEvidence
 from molq.array_indices import format_indices
 from molq.backend import JobReport
-from molq.evidence import Answer
+from molq.evidence import Answer, Evidence
 from molq.job_state import JobState
 from molq.patience import GRACE_SECONDS, is_out_of_patience, missed_once_more
 from molq.tracking import Change, TrackedJob
 
 
-def decide_array(
-    job: TrackedJob, array: ArrayEvidence, answer: Answer, report: JobReport | None, now: float
-) -> Change | None:
+def decide_array(job: TrackedJob, evidence: Evidence, array: ArrayEvidence, now: float) -> Change | None:
     """Return the step that the evidence justifies, or None if nothing changes.
 
     Args:
         job: the array, as it is believed to be.
+        evidence: what is known of it as a whole.
         array: what is known of its elements.
-        answer: what the scheduler said.
-        report: its report, if it gave one.
         now: seconds since the epoch.
     """
+    answer, report = evidence.answer, evidence.report
     is_again_active = report is not None and report.restarts > job.restarts
     if job.state.is_terminal and job.state is not JobState.LOST and not is_again_active:
         return None
@@ -37,7 +35,7 @@ def decide_array(
     if any(not _is_over(element) for element in array.elements):
         return _active(job, array, report)
     if answer in (Answer.ABSENT, Answer.REPORTED):
-        return _some_missing(job, array, report, now)
+        return _some_missing(job, array, report, now, is_readable=evidence.is_readable)
     return _seen(job, array)
 
 
@@ -83,14 +81,17 @@ def _active(job: TrackedJob, array: ArrayEvidence, report: JobReport | None) -> 
     return _change(job, array, new, f"the scheduler says {whole.native_state!r}")
 
 
-def _some_missing(job: TrackedJob, array: ArrayEvidence, report: JobReport | None, now: float) -> Change | None:
+def _some_missing(
+    job: TrackedJob, array: ArrayEvidence, report: JobReport | None, now: float, *, is_readable: bool
+) -> Change | None:
     """Decide when all elements that are known are over, and of the others nothing is known."""
     if job.state.is_terminal:
         return None
     missing = missed_once_more(job, now)
-    if job.cancel_accepted_at is not None:
+    is_over = is_out_of_patience(missing, now, is_readable=is_readable)
+    if job.cancel_accepted_at is not None and (is_readable or is_over):
         told = ElementReport(index=0, native_state="", state=JobState.CANCELLED, cause="cancelled")
-    elif is_out_of_patience(missing, now):
+    elif is_over:
         told = ElementReport(index=0, native_state="", state=JobState.LOST, cause="lost")
     else:
         return _change(job, array, missing, "")

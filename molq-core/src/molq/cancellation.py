@@ -15,10 +15,9 @@ from molq.tracking import TrackedJob
 
 _log = logging.getLogger("molq")
 
-_SUBMISSION_SECONDS = 10.0
-"""How long a cancel waits for a submission that is under way; after that it leaves the cancel to the next poll."""
-
 _STEP_SECONDS = 0.02
+_MOST_STEPS = 500
+"""How often a cancel looks whether a submission is still under way; after that it leaves the cancel to a poll."""
 
 
 def cancel(poller: Poller, job_id: str) -> None:
@@ -59,8 +58,10 @@ def cancel(poller: Poller, job_id: str) -> None:
 
 def _settled(poller: Poller, job: TrackedJob) -> TrackedJob:
     """Wait, for a while, until another process that is just submitting the job has done so."""
-    files, until = JobFiles(Path(job.job_dir)), poller.clock() + _SUBMISSION_SECONDS
-    while not job.state.is_terminal and job.scheduler_job_id is None and poller.clock() < until:
+    files = JobFiles(Path(job.job_dir))
+    for _ in range(_MOST_STEPS):
+        if job.state.is_terminal or job.scheduler_job_id is not None:
+            break
         try:
             is_under_way = files.submission_is_under_way()
         except UnreadableFilesError:

@@ -36,6 +36,7 @@ class Evidence:
         start: that the script started, from the job's folder.
         is_taken: whether the scheduler has a stranger's job under this job's id; the answer is ABSENT then.
         array: what is known of the elements, if the job is an array.
+        is_readable: whether the job's folder could be read, so that its files are all that there are.
     """
 
     answer: Answer
@@ -44,6 +45,7 @@ class Evidence:
     start: StartFile | None = None
     is_taken: bool = False
     array: ArrayEvidence | None = None
+    is_readable: bool = True
 
 
 def says_nothing_new(job: TrackedJob, report: JobReport) -> bool:
@@ -70,9 +72,6 @@ def evidence_on_disk(
 ) -> Evidence:
     """Return what the scheduler said and what the job's folder tells.
 
-    If the folder cannot be read, it cannot tell how the job ended either. Then that the scheduler does not know the job
-    means nothing, and counts as no answer.
-
     Args:
         job: the job.
         answer: what the scheduler said.
@@ -87,7 +86,7 @@ def evidence_on_disk(
         start = files.read_start()
         return Evidence(answer=answer, report=report, exit=files.read_exit(), start=start)
     except UnreadableFilesError:
-        return Evidence(answer=Answer.UNANSWERED if answer is Answer.ABSENT else answer, report=report)
+        return Evidence(answer=answer, report=report, is_readable=False)
 
 
 def _evidence_on_array(
@@ -96,11 +95,11 @@ def _evidence_on_array(
     is_answered = answer in (Answer.ABSENT, Answer.REPORTED)
     try:
         array = gather(job, files, report, elements, is_answered=is_answered)
+        return Evidence(answer=answer, report=report, array=array)
     except UnreadableFilesError:
         # Of elements that the scheduler does not list, the files might tell.
         array = gather(job, None, report, elements, is_answered=False)
-        answer = Answer.UNANSWERED if is_answered else answer
-    return Evidence(answer=answer, report=report, array=array)
+        return Evidence(answer=answer, report=report, array=array, is_readable=False)
 
 
 def is_surely_over(job: TrackedJob) -> bool:

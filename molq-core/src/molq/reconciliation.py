@@ -27,7 +27,7 @@ def decide(job: TrackedJob, evidence: Evidence, now: float) -> Change | None:
     """
     report = evidence.report
     if evidence.array is not None:
-        return decide_array(job, evidence.array, evidence.answer, report, now)
+        return decide_array(job, evidence, evidence.array, now)
     if job.state.is_terminal and job.state is not JobState.LOST and not _is_requeued(job, report):
         return None
     exit_file = _of_latest_run(job, evidence)
@@ -191,17 +191,21 @@ def _ended_by_exit_file(job: TrackedJob, evidence: Evidence, exit_file: ExitFile
 def _decide_absent(job: TrackedJob, evidence: Evidence, now: float) -> Change | None:
     if job.state.is_terminal:
         return None
+    missing = missed_once_more(job, now)
+    is_waited_for = not is_out_of_patience(missing, now, is_readable=evidence.is_readable)
+    if not evidence.is_readable and is_waited_for:
+        return _change(job, missing, "")
     if job.cancel_accepted_at is not None:
         ended = _ended(job, evidence, JobState.CANCELLED, now)
         told = _own_reason(job, ended.state) or describe("cancelled", None, None)
         new = attrs.evolve(ended, cause="cancelled", failure_reason=told)
         return _change(job, new, "the scheduler accepted to cancel the job and does not know it any more")
-    missing = missed_once_more(job, now)
-    if not is_out_of_patience(missing, now):
+    if is_waited_for:
         return _change(job, missing, "")
     since, misses = missing.missing_since, missing.missed_polls
     waited = now - (now if since is None else since)
-    told = f"it answered so {misses} times in {waited:.0f} s, and the job's folder has no exit file"
+    files = "the job's folder has no exit file" if evidence.is_readable else "the job's folder cannot be read"
+    told = f"it answered so {misses} times in {waited:.0f} s, and {files}"
     sentence = f"the scheduler does not know job {job.scheduler_job_id}: {told}"
     if evidence.is_taken:
         sentence = f"the scheduler has another job under the id {job.scheduler_job_id}, and not this one: {told}"

@@ -21,7 +21,7 @@ from molq.errors import BackendError
 from molq.job_files import JobFiles, UnreadableFilesError
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
-from molq.patience import GRACE_SECONDS
+from molq.patience import GRACE_SECONDS, missed_once_more
 from molq.retries import NEVER_SUBMITTED
 from molq.store import JobStore
 from molq.tracking import Change, TrackedJob
@@ -122,11 +122,10 @@ class Recovery:
 
     def _missed(self, job: TrackedJob) -> Change:
         now = self.clock()
-        since = now if job.missing_since is None else job.missing_since
-        missed = attrs.evolve(job, missing_since=since, missed_polls=job.missed_polls + 1)
+        missed = missed_once_more(job, now)
         patience = GRACE_SECONDS if os.path.isdir(job.job_dir) else _UNSEEN_SECONDS
         # Counted from the first miss: a scheduler that wakes up may answer before it takes what was sent to it.
-        if now - since < patience or missed.missed_polls < _MISSES_BEFORE_NEVER:
+        if missed.missed_seconds < patience or missed.missed_polls < _MISSES_BEFORE_NEVER:
             return Change(old=job, new=missed, reason="")
         sentence = f"never reached the scheduler: it was asked {missed.missed_polls} times and has no job with this tag"
         return self._never_submitted(job, sentence, sentence)

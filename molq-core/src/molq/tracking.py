@@ -19,7 +19,9 @@ class TrackedJob:
     Attributes:
         revision: how often the row was written.
         restarts: how often the scheduler started the job again.
-        missed_polls: how many successful polls in a row did not know the job.
+        missed_polls: how many successful polls in a row did not know the job, if it is missing.
+        missed_seconds: how much time they tell of together, whatever the clocks said.
+        missed_at: when the last of them came.
         cancel_reason: why molq itself asked to cancel it; None if somebody else did.
         cancel_accepted_at: when the scheduler took the request to cancel it.
         time_limit: seconds that it may run, if it asked for a limit.
@@ -51,6 +53,8 @@ class TrackedJob:
     restarts: int
     missing_since: float | None
     missed_polls: int
+    missed_seconds: float
+    missed_at: float | None
     cancel_requested_at: float | None
     cancel_reason: str | None = None
     cancel_accepted_at: float | None

@@ -70,7 +70,7 @@ def as_column(value: Any) -> Any:
 def newly_tracked(record: JobRecord, columns: Mapping[str, Any]) -> TrackedJob:
     """Return what reconciliation would read of a job whose row was just added with some more ``columns``."""
     fields: dict[str, Any] = {name: getattr(record, name, None) for name in TRACKED_FIELDS}
-    return TrackedJob(**{**fields, "revision": 0, "restarts": 0, "missed_polls": 0, **columns})
+    return TrackedJob(**{**fields, "revision": 0, "restarts": 0, "missed_polls": 0, "missed_seconds": 0.0, **columns})
 
 
 def records(rows: Iterable[tuple[Any, ...]]) -> Iterator[JobRecord]:

@@ -141,7 +141,12 @@ _VERSION_2 = (
     """,
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = (
+    "ALTER TABLE jobs ADD COLUMN missed_seconds REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN missed_at REAL",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """The statements that lead from version ``i`` to version ``i + 1``. Published ones are never changed."""
 
 
