@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from molq.attempts import plan_by_hand
-from molq.backend import CancelReceipt, SchedulerError
+from molq.backend import CancelReceipt, ElementReport, SchedulerError
 from molq.element_cancellation import cancel_elements
 from molq.errors import ConfigError
 from molq.job_state import JobState
@@ -305,6 +305,61 @@ def test_an_element_that_is_gone_after_its_cancel_was_accepted_is_cancelled(clus
     assert cluster.record(job).failure_reason == "1 of 3 elements were cancelled: 2"
 
 
+def test_an_array_of_which_an_element_was_cancelled_while_it_waited_does_not_run_by_that(cluster):
+    cancelling(cluster, {1})
+    job = cluster.submit(array_spec="0-2")
+    listed(cluster, job, {0: Q, 1: Q, 2: Q})
+    cluster.scheduler.list_elements(job.scheduler_job_id, {0: Q, 2: Q})
+
+    cancel_elements(cluster.poller, job.job_id, [1])
+
+    assert (cluster.elements(job), cluster.state(job)) == ({0: Q, 1: C, 2: Q}, Q)
+
+
+def test_an_attempt_does_not_run_by_what_an_earlier_one_has_run(cluster):
+    job = cluster.submit(array_spec="0-1", retry=TWO)
+    listed(cluster, job, {0: S, 1: F}, exit_code=4)
+    cluster.clock.turn(11)
+    cluster.keep_up()
+    second = cluster.latest(job)
+
+    listed(cluster, second, {1: Q})
+
+    record = cluster.record(second)
+    assert (record.state, record.native_state, cluster.steps(second)[-1]) == (Q, "QUEUED", "QUEUED")
+    assert cluster.elements(second) == {0: S, 1: Q}
+
+
+def test_a_retry_does_not_wait_for_an_element_of_which_only_molq_knows_that_it_was_cancelled(cluster, caplog):
+    cancelling(cluster, {2})
+    job = cluster.submit(array_spec="0-2", retry=TWO)
+    listed(cluster, job, {0: R, 1: R, 2: Q})
+    cluster.scheduler.list_elements(job.scheduler_job_id, {0: R, 1: R})
+    cancel_elements(cluster.poller, job.job_id, [2])
+
+    # The array may not be over, for all that this scheduler knows.
+    known = tuple(ElementReport(index=i, native_state=state.name, state=state) for i, state in ((0, S), (1, F)))
+    cluster.say(job, None, elements=known)
+    cluster.refresh()
+    cluster.clock.turn(11)
+    cluster.keep_up()
+
+    assert cluster.latest(job).state is JobState.SUBMITTED
+    assert "is a state that molq does not know" not in caplog.text
+
+
+def test_a_word_for_an_element_that_nobody_knows_is_told_once(cluster, caplog):
+    job = cluster.submit(array_spec="0-1")
+    odd = ElementReport(index=1, native_state="ODD", state=None)
+    cluster.say(job, None, elements=(ElementReport(index=0, native_state="R", state=R), odd))
+
+    poller = cluster.poller
+    poller.refresh()
+    poller.refresh()
+
+    assert caplog.text.count("'ODD' is a state that molq does not know") == 1
+
+
 def test_an_element_whose_cancel_was_accepted_goes_on_until_it_is_over(cluster):
     cancelling(cluster, {1})
     job = cluster.submit(array_spec="0-1")
@@ -361,6 +416,22 @@ def test_what_is_no_element_cannot_be_cancelled(cluster, spec, sentence):
 
     with pytest.raises(ConfigError, match=f"{sentence}, so its element 7 cannot be cancelled"):
         cancel_elements(cluster.poller, job.job_id, [7])
+
+
+def test_an_element_of_an_earlier_attempt_is_over_and_stays_what_it_is(cluster):
+    cancelling(cluster, {1})
+    job = cluster.submit(array_spec="0,5,7", retry=TWO)
+    listed(cluster, job, {0: S, 5: F, 7: S}, exit_code=4)
+    cluster.clock.turn(11)
+    cluster.keep_up()
+
+    cancel_elements(cluster.poller, job.job_id, [0])
+
+    assert cluster.elements(cluster.latest(job))[0] is S
+    with pytest.raises(ConfigError, match="has the elements 0,5,7, so its element 6 cannot be cancelled"):
+        cancel_elements(cluster.poller, job.job_id, [6])
+    with pytest.raises(ConfigError, match="so its element '5' cannot be cancelled"):
+        cancel_elements(cluster.poller, job.job_id, ["5"])
 
 
 def test_a_lost_element_that_is_not_tried_again_goes_on_to_count(cluster):

@@ -18,6 +18,10 @@ _WORST_FIRST = (
 )
 
 
+# An element that is cancelled or lost need not have started.
+_HAVE_STARTED = frozenset({JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED, JobState.TIMED_OUT})
+
+
 @attrs.frozen(kw_only=True)
 class ElementReport:
     """What is said of one element of an array; fields as in ``JobReport``."""
@@ -28,6 +32,16 @@ class ElementReport:
     exit_code: int | None = None
     signal: int | None = None
     cause: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is said to be over."""
+        return self.state is not None and self.state.is_terminal
+
+    @property
+    def has_started(self) -> bool:
+        """Whether its state tells that it has started; also one that is cancelled may have."""
+        return self.state in _HAVE_STARTED
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +59,7 @@ class RolledUp:
 def roll_up(elements: Collection[ElementReport]) -> RolledUp:
     """Return what an array with these elements, of which there is at least one, is as a whole.
 
-    It runs while an element runs, or while some have started and others wait; it waits while none has started; it is
+    It runs while an element runs, or while some are known to have started and others wait; else it waits; it is
     over when all are. Then it failed if any failed, and so on from the worst to the best; the reason counts those
     elements and lists their indices. The state is None if an element that decides it has a word that nobody knows.
     """
@@ -54,7 +68,7 @@ def roll_up(elements: Collection[ElementReport]) -> RolledUp:
         return _as_whole(elements, JobState.RUNNING)
     waiting = states & {JobState.QUEUED, JobState.SUBMITTED, JobState.CREATED}
     if waiting:
-        have_started = bool(states - waiting - {None})
+        have_started = any(element.has_started for element in elements)
         return _as_whole(elements, JobState.RUNNING if have_started else JobState.QUEUED)
     if None in states:
         return _as_whole(elements, None)

@@ -30,6 +30,7 @@ class ArrayEvidence:
     Attributes:
         elements: those of which something is known, by their index.
         missing: the indices of those that are not over and of which nothing is known now.
+        carried: the indices of those that an earlier attempt has run, and that this one does not run again.
         known_before: what the store has.
         started_at: when the first element started.
         ended_at: when the last element that has ended so far did so.
@@ -37,6 +38,7 @@ class ArrayEvidence:
 
     elements: tuple[ElementReport, ...]
     missing: frozenset[int]
+    carried: frozenset[int]
     known_before: tuple[ElementReport, ...]
     started_at: float | None
     ended_at: float | None
@@ -86,6 +88,7 @@ def gather(
     return ArrayEvidence(
         elements=tuple(elements),
         missing=frozenset(missing),
+        carried=frozenset(before.keys() - asked_for),
         known_before=tuple(known),
         started_at=_first_start(job, files, there.started),
         ended_at=max(ends, default=None),
@@ -114,8 +117,8 @@ def _judge(
         return before
     if listed is not None:
         seen = listed if exit_file is None else _corrected(listed, exit_file)
-        return _still_to_end(seen) if is_to_end(before) and not _is_over(seen) else seen
-    if before is not None and _is_over(before):
+        return _still_to_end(seen) if is_to_end(before) and not seen.is_over else seen
+    if before is not None and before.is_over:
         return before
     if exit_file is None:
         is_gone = is_answered and is_to_end(before)
@@ -133,7 +136,7 @@ def _judge(
 
 def is_to_end(element: ElementReport | None) -> bool:
     """Tell whether the scheduler has accepted to cancel an element that was not over then."""
-    return element is not None and element.cause == CANCELLED and not _is_over(element)
+    return element is not None and element.cause == CANCELLED and not element.is_over
 
 
 def _still_to_end(element: ElementReport) -> ElementReport:
@@ -142,7 +145,7 @@ def _still_to_end(element: ElementReport) -> ElementReport:
 
 def _corrected(listed: ElementReport, exit_file: ExitFile) -> ElementReport:
     """Return what the scheduler says of an element that did not end with 0, with the exit code that it wrote."""
-    if not _is_over(listed):
+    if not listed.is_over:
         return listed
     if listed.state is JobState.SUCCEEDED:
         return _failed(listed.index, listed.native_state, exit_file)
@@ -164,13 +167,9 @@ def _failed(index: int, word: str, exit_file: ExitFile) -> ElementReport:
 
 def _is_settled(before: ElementReport | None, listed: ElementReport | None) -> bool:
     """Tell whether the end of an element is known, and the scheduler has nothing to add to that."""
-    if before is None or not _is_over(before):
+    if before is None or not before.is_over:
         return False
-    return listed is None or (_is_over(listed) and before.native_state != _NO_WORD)
-
-
-def _is_over(element: ElementReport) -> bool:
-    return element.state is not None and element.state.is_terminal
+    return listed is None or (listed.is_over and before.native_state != _NO_WORD)
 
 
 def _first_start(job: TrackedJob, files: JobFiles | None, started: frozenset[int]) -> float | None:

@@ -32,7 +32,7 @@ def decide_array(job: TrackedJob, evidence: Evidence, array: ArrayEvidence, now:
         return _change(job, array, _reported(job, report), f"the scheduler says {report.native_state!r}")
     if not array.missing:
         return _whole(job, array, answer, report, now)
-    if any(not _is_over(element) for element in array.elements):
+    if any(not element.is_over for element in array.elements):
         return _active(job, array, report)
     if answer in (Answer.ABSENT, Answer.REPORTED):
         return _some_missing(job, array, report, now, is_readable=evidence.is_readable)
@@ -57,7 +57,8 @@ def _whole(
 
 
 def _active(job: TrackedJob, array: ArrayEvidence, report: JobReport | None) -> Change | None:
-    whole = roll_up(array.elements)
+    # What an earlier attempt has run does not tell that this one runs.
+    whole = roll_up([element for element in array.elements if element.index not in array.carried] or array.elements)
     if whole.state is None or whole.state.is_terminal:
         # What is missing, or has a word that nobody knows, may still be active.
         whole = attrs.evolve(whole, state=None)
@@ -168,10 +169,6 @@ def _started(job: TrackedJob, array: ArrayEvidence, report: JobReport | None) ->
         found = report.started_at
     submitted = job.submitted_at if job.submitted_at is not None else job.created_at
     return job.started_at if found is None else max(found, submitted)
-
-
-def _is_over(element: ElementReport) -> bool:
-    return element.state is not None and element.state.is_terminal
 
 
 def _change(old: TrackedJob, array: ArrayEvidence, new: TrackedJob, reason: str) -> Change | None:

@@ -26,10 +26,10 @@ def cancel_elements(poller: Poller, job_id: str, indices: Sequence[int]) -> None
     """
     store, backend = poller.store, poller.backend
     job = store.tracked_job(store.latest_attempt(job_id).job_id)
-    known = expand_indices(job.array_spec) if job.array_spec is not None else ()
-    if unknown := set(indices) - set(known):
-        has = f"has the elements {job.array_spec}" if known else "is no array"
-        raise ConfigError(f"job {job_id} {has}, so its element {min(unknown)} cannot be cancelled")
+    known = _indices(poller, job)
+    if unknown := [index for index in indices if index not in known]:
+        has = f"has the elements {format_indices(known)}" if known else "is no array"
+        raise ConfigError(f"job {job_id} {has}, so its element {unknown[0]!r} cannot be cancelled")
     if not backend.implements("molq_cancel_elements"):
         raise ConfigError(f"{backend.description.label} cannot cancel single elements; cancel the whole array")
     if job.scheduler_job_id is None and not job.state.is_terminal:
@@ -56,6 +56,14 @@ def cancel_elements(poller: Poller, job_id: str, indices: Sequence[int]) -> None
         )
 
 
+def _indices(poller: Poller, job: TrackedJob) -> set[int]:
+    """Return the indices that an array has, also those that only an earlier attempt has run."""
+    if job.array_spec is None:
+        return set()
+    carried = poller.store.elements([job.job_id]).get(job.job_id, ())
+    return {*expand_indices(job.array_spec), *(element.index for element in carried)}
+
+
 def _mark(poller: Poller, job_id: str, accepted: Collection[int | None]) -> None:
     """Note which elements will end: schedulers forget such as were still waiting."""
     store = poller.store
@@ -64,7 +72,7 @@ def _mark(poller: Poller, job_id: str, accepted: Collection[int | None]) -> None
         known = {element.index: element for element in store.elements([job_id]).get(job_id, ())}
         for index in (i for i in accepted if i is not None):
             element = known.get(index) or ElementReport(index=index, native_state="", state=None)
-            if element.state is None or not element.state.is_terminal:
+            if not element.is_over:
                 known[index] = attrs.evolve(element, cause=CANCELLED)
         change = Change(old=job, new=job, reason="", elements=tuple(known[index] for index in sorted(known)))
         if store.apply([change], poller.clock()) or job.state.is_terminal:
@@ -73,4 +81,4 @@ def _mark(poller: Poller, job_id: str, accepted: Collection[int | None]) -> None
 
 def _over(poller: Poller, job: TrackedJob) -> set[int]:
     elements = poller.store.elements([job.job_id]).get(job.job_id, ())
-    return {element.index for element in elements if element.state is not None and element.state.is_terminal}
+    return {element.index for element in elements if element.is_over}

@@ -248,8 +248,8 @@ class Poller:
         for job, given in pairs:
             report = None if job.job_id in strangers else given
             if report is not None:
-                if report.state is None:
-                    self._warn_once(report.native_state, f"{report.native_state!r} is a state that molq does not know")
+                for word in _unknown_words(report):
+                    self._warn_once(word, f"{word!r} is a state that molq does not know")
                 if report.restarts and not counts_restarts:
                     # The job's script then counts its own starts, and the two counts may differ.
                     report = attrs.evolve(report, restarts=0)
@@ -321,6 +321,12 @@ def _surely_goes_on(job: TrackedJob) -> bool:
     if job.is_array or job.state is not JobState.RUNNING or job.started_at is None:
         return False
     return not may_have_ended(job.job_dir)
+
+
+def _unknown_words(report: JobReport) -> set[str]:
+    """Return the words for states of which nobody knows what they mean. Of an array, its elements have them."""
+    said = report.elements or (report,)
+    return {one.native_state for one in said if one.state is None and one.native_state}
 
 
 def _is_claimed(job: TrackedJob) -> bool:

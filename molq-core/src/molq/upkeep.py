@@ -12,7 +12,7 @@ from molq.attempts import write_changes
 from molq.backend import JobReport, SchedulerError
 from molq.dependants import Refusals, look_after_dependants
 from molq.errors import BackendError
-from molq.evidence import Answer, evidence_on_disk, is_surely_over
+from molq.evidence import Answer, Evidence, evidence_on_disk, is_surely_over
 from molq.late_submission import go_on_waiting, postpone, submit_waiting
 from molq.polling import Poller, as_submitted
 from molq.reconciliation import decide
@@ -126,16 +126,19 @@ class Upkeep:
         }
         for job in jobs:
             report = reports.get(job.scheduler_job_id or "")
-            if report is not None and report.tag in (None, job.job_id) and _says_active(report):
+            if report is None or report.tag not in (None, job.job_id):
+                continue
+            elements = poller.store.elements([job.job_id]).get(job.job_id, ()) if job.is_array else ()
+            evidence = evidence_on_disk(job, Answer.REPORTED, report, elements)
+            if _says_active(report, evidence):
                 blamed[job.job_id] = "the scheduler says that the last attempt goes on"
-                self._revive(job, report)
+                self._revive(job, evidence)
         return blamed
 
-    def _revive(self, job: TrackedJob, report: JobReport) -> None:
+    def _revive(self, job: TrackedJob, evidence: Evidence) -> None:
         """Believe again in a job that was thought to be over; that withdraws the attempt that waits to follow it."""
         now = self.poller.clock()
-        elements = self.poller.store.elements([job.job_id]).get(job.job_id, ()) if job.is_array else ()
-        change = decide(job, evidence_on_disk(job, Answer.REPORTED, report, elements), now)
+        change = decide(job, evidence, now)
         if change is not None:
             write_changes(self.poller.store, [change], now)
 
@@ -144,5 +147,8 @@ def _previous(jobs: Sequence[TrackedJob]) -> set[str]:
     return {job.previous_attempt_job_id for job in jobs if job.previous_attempt_job_id is not None}
 
 
-def _says_active(report: JobReport) -> bool:
+def _says_active(report: JobReport, evidence: Evidence) -> bool:
+    """Tell whether a job goes on by a report; of an array, by what else is known of elements that this leaves out."""
+    if evidence.array is not None and report.elements:
+        return bool(evidence.array.missing) or not all(element.is_over for element in evidence.array.elements)
     return report.state is None or not report.state.is_terminal

@@ -44,7 +44,7 @@ class ArrayView:
     @property
     def is_active(self) -> bool:
         """Whether an element is known to wait or run."""
-        return any(e.state is not None and not e.state.is_terminal for e in self.elements.values())
+        return any(e.state is not None and not e.is_over for e in self.elements.values())
 
     @property
     def needs_accounting(self) -> bool:
@@ -96,7 +96,7 @@ def report_array(view: ArrayView, accounts: Accounts | None, now: float) -> JobR
     missing = (view.missing - elements.keys()) if view.is_whole else frozenset()
     _add_failed_by_file(elements, missing, view.job)
     missing -= elements.keys()
-    is_active = any(e.state is not None and not e.state.is_terminal for e in elements.values())
+    is_active = any(e.state is not None and not e.is_over for e in elements.values())
     if not elements and not rows:
         failed = accounts is not None and accounts.source is Source.FAILED
         return Source.FAILED if failed else None
@@ -180,7 +180,7 @@ def _summary(view: ArrayView, tag: str | None, elements: Mapping[int, ElementRep
     ended = [row.ended_at for row in view.rows if row.ended_at is not None]
     whole = roll_up(ordered)
     is_over = whole.state is not None and whole.state.is_terminal
-    has_started = any(e.state not in (JobState.QUEUED, None) for e in ordered)
+    has_started = any(e.has_started or e.state is JobState.CANCELLED for e in ordered)
     waits_for = next((row.reason for row in view.rows if row.reason), None)
     return JobReport(
         scheduler_job_id=view.job.scheduler_job_id,
