@@ -113,6 +113,25 @@ def test_logs_follow_a_job_to_its_end(molq: Molq, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (1, b"last\n"),
+        (2, b"10%\r20%\r30%\rdone\nlast\n"),
+        (3, b"first\n10%\r20%\r30%\rdone\nlast\n"),
+        (9, b"first\n10%\r20%\r30%\rdone\nlast\n"),
+    ],
+)
+def test_a_progress_bar_is_one_of_the_last_lines(molq: Molq, lines: int, shown: bytes):
+    job_id = _submitted(molq, "--shell", r"printf 'first\n10%%\r20%%\r30%%\rdone\nlast\n'")
+    molq("watch", job_id)
+
+    logs = subprocess.run([Path(sys.executable).with_name("molq"), "logs", "-n", str(lines), job_id],
+                          capture_output=True, check=True)  # fmt: skip
+
+    assert logs.stdout == shown
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("status", "zzz"), "there is no job 'zzz'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -47,7 +48,8 @@ class LogReader:
                     tail = file.read(step) + tail
         except OSError:
             return
-        kept = b"".join(tail.splitlines(keepends=True)[-lines:]) if lines else b""
+        # Not splitlines(), to which each step of a progress bar, which ends in a carriage return, is a line.
+        kept = b"".join(io.BytesIO(tail).readlines()[-lines:]) if lines else b""
         self._position = end - len(kept)
 
     def pump(self) -> None:
