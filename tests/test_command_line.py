@@ -61,14 +61,26 @@ def test_watch_of_one_job_exits_as_the_job_did(molq: Molq):
     assert molq("watch", job_id).returncode == 7
 
 
-def test_watch_that_gives_up_says_what_is_still_active(molq: Molq):
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_watch_that_gives_up_says_what_is_still_active(molq: Molq, seconds: int):
     job_id = _submitted(molq, "--", "sleep", "60")
 
-    reply = molq("watch", job_id, "--timeout", "0s")
+    reply = molq("watch", job_id, "--timeout", f"{seconds}s")
 
     assert reply.returncode == 1
-    assert f"molq: error: still active after 0 s: {job_id}" in reply.stderr
+    assert f"molq: error: still active after {seconds} s: {job_id}" in reply.stderr
     molq("cancel", job_id)
+
+
+def test_watch_that_gives_up_names_the_jobs_of_all_clusters(molq: Molq):
+    jobs = [_submitted(molq, "-c", cluster, "--", "sleep", "60") for cluster in ("a", "b")]
+
+    reply = molq("watch", *jobs, "--timeout", "1s")
+
+    assert reply.returncode == 1
+    assert "still active after 1 s: " in reply.stderr
+    assert all(job_id in reply.stderr for job_id in jobs)
+    molq("cancel", *jobs)
 
 
 def test_cancel_ends_a_running_job_and_leaves_a_finished_one(molq: Molq):

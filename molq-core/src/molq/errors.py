@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from molq.job_state import JobState
+
+_MOST_NAMED = 5
 
 
 class MolqError(Exception):
@@ -157,6 +159,13 @@ class MolqTimeoutError(MolqError, TimeoutError):
         super().__init__(message)
         self.timeout = timeout
         self.active = dict(active)
+
+    @classmethod
+    def naming(cls, active: Mapping[str, JobState], timeout: float) -> Self:
+        """Return the error with a sentence that names some of the jobs."""
+        shown = ", ".join(f"{job_id} ({state.value})" for job_id, state in list(active.items())[:_MOST_NAMED])
+        more = f" and {len(active) - _MOST_NAMED} more" if len(active) > _MOST_NAMED else ""
+        return cls(f"still active after {timeout:g} s: {shown}{more}; the jobs go on", timeout=timeout, active=active)
 
 
 class StoreError(MolqError):

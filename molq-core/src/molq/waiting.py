@@ -93,11 +93,7 @@ class Waiter:
             for job_id, attempt in latest.items()
             if attempt in states and not states[attempt].is_terminal
         }
-        shown = ", ".join(f"{job_id} ({state.value})" for job_id, state in list(active.items())[:5])
-        more = f" and {len(active) - 5} more" if len(active) > 5 else ""
-        return MolqTimeoutError(
-            f"still active after {timeout:g} s: {shown}{more}; the jobs go on", timeout=timeout, active=active
-        )
+        return MolqTimeoutError.naming(active, timeout)
 
 
 def _is_over(job_id: str, attempt: str, states: Mapping[str, JobState]) -> bool:

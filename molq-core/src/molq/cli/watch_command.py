@@ -12,6 +12,7 @@ from molq.cli.outcomes import exit_code_of, outcome_line
 from molq.cli.output import SHORT_ID, latest_of, plain, print_json, visible
 from molq.errors import MolqTimeoutError
 from molq.events import EventPayload, EventType
+from molq.job_state import JobState
 from molq.quantities import Duration
 from molq.records import JobRecord
 from molq.store import JobStore
@@ -73,6 +74,7 @@ def _wait(store: JobStore, records: list[JobRecord], limit: float | None, told: 
     for submitor, _ in pending:
         submitor.on(EventType.STATUS_CHANGE, show)
     while pending:
+        active: dict[str, JobState] = {}
         for group in list(pending):
             submitor, jobs = group
             left = None if limit is None else max(0.0, limit - (time.monotonic() - began))
@@ -81,5 +83,7 @@ def _wait(store: JobStore, records: list[JobRecord], limit: float | None, told: 
                 submitor.watch([record.job_id for record in jobs], timeout=turn)
                 pending.remove(group)
             except MolqTimeoutError as error:
-                if left is not None and time.monotonic() - began >= (limit or 0):
-                    raise MolqTimeoutError(str(error), timeout=limit or 0.0, active=error.active) from error
+                active |= error.active
+        if active and limit is not None and time.monotonic() - began >= limit:
+            # Each turn was shorter than what the user asked for.
+            raise MolqTimeoutError.naming(active, limit)
