@@ -28,6 +28,16 @@ def _retried(molq: Molq) -> str:
     return job_id
 
 
+def _submitted_twice(molq: Molq) -> str:
+    """Submit a job whose second attempt goes on for a minute, and return its id."""
+    code = "test -e marker && exec sleep 60; touch marker; exit 7"
+    failed = molq("submit", "local", "--block", "--json", "--shell", code)
+    assert failed.returncode == 7
+    job_id: str = json.loads(failed.stdout)["job_id"]
+    assert molq("retry", job_id).returncode == 0
+    return job_id
+
+
 def _array(molq: Molq, fake_slurm: FakeSlurm, command: str = "echo said by $SLURM_ARRAY_TASK_ID") -> str:
     reply = molq("submit", "slurm", "--array", "0-2", "--shell", command)
     assert reply.returncode == 0, reply.stderr
@@ -91,6 +101,28 @@ def test_a_job_that_is_active_is_not_tried_again(molq: Molq):
     assert reply.returncode == 1
     assert "only a job that is over can be tried again; wait for its end, or cancel it first" in reply.stderr
     molq("cancel", job["job_id"])
+
+
+def test_a_later_attempt_is_cancelled_under_the_id_that_the_job_was_submitted_by(molq: Molq):
+    job_id = _submitted_twice(molq)
+
+    reply = molq("cancel", job_id)
+
+    assert (reply.returncode, reply.stderr) == (0, "")
+    assert reply.stdout.startswith(f"{job_id[:8]}  ")
+
+
+def test_an_element_of_a_later_attempt_is_cancelled_under_the_id_of_its_job(molq: Molq, fake_slurm: FakeSlurm):
+    job_id = _array(molq, fake_slurm, "exit 1")
+    for index in range(3):
+        fake_slurm.run(f"1_{index}")
+    assert molq("watch", job_id).returncode == 1
+    assert molq("retry", job_id).returncode == 0
+
+    reply = molq("cancel", f"{job_id}.1")
+
+    assert (reply.returncode, reply.stderr) == (0, "")
+    assert reply.stdout == f"{job_id[:8]}.1  cancelled\n"
 
 
 def test_an_array_has_a_log_for_each_element(molq: Molq, fake_slurm: FakeSlurm):

@@ -40,7 +40,7 @@ def command(job_ids: tuple[str, ...], as_json: bool) -> int:
             if elements[old.job_id]:
                 _tell_elements(store, new, elements[old.job_id])
             else:
-                click.echo(f"{old.job_id[:SHORT_ID]}  {_outcome(old, new)}")
+                click.echo(f"{old.root_job_id[:SHORT_ID]}  {_outcome(old, new)}")
     return 1 if failed else 0
 
 
@@ -64,7 +64,7 @@ def _tell_elements(store: JobStore, record: JobRecord, indices: list[int]) -> No
     for index in indices:
         state = states.get(index)
         told = "the scheduler was asked to end it" if state is None else state.value
-        click.echo(f"{record.job_id[:SHORT_ID]}.{index}  {told}")
+        click.echo(f"{record.root_job_id[:SHORT_ID]}.{index}  {told}")
 
 
 def _outcome(old: JobRecord, new: JobRecord) -> str:
