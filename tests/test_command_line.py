@@ -353,3 +353,17 @@ def test_inspect_shows_what_a_job_waits_for_and_what_waits_for_it(molq: Molq, fa
     }
     assert shown == [[edge], [edge]]
     assert "afterany:1" in table
+
+
+def test_inspect_shows_the_neighbours_of_a_job_by_the_id_of_any_attempt(molq: Molq, fake_slurm: FakeSlurm):
+    first = json.loads(molq("submit", "slurm", "--json", "--", "true").stdout)["job_id"]
+    fake_slurm.run("1")
+    second = json.loads(molq("submit", "slurm", "--json", "--after", first, "--", "false").stdout)["job_id"]
+    fake_slurm.run("2")
+    assert molq("watch", second).returncode == 1
+    again = json.loads(molq("retry", second, "--json").stdout)[0]["job_id"]
+    assert again != second
+
+    shown = [json.loads(molq("inspect", job_id, "--json").stdout)["dependencies"] for job_id in (second, again)]
+
+    assert [[edge["dependency_job_id"] for edge in edges] for edges in shown] == [[first], [first]]

@@ -9,6 +9,7 @@ import pytest
 
 from molq.attempts import plan_by_hand
 from molq.job_folder import JobFolder, JobPlace
+from molq.job_queries import JobQueries
 from molq.job_spec import DependencyRef
 from molq.job_state import JobState
 from molq.policies import RetryBackoff, RetryPolicy
@@ -406,6 +407,29 @@ def test_an_attempt_neither_repeats_nor_loses_the_edges_of_its_family(cluster):
 
     assert cluster.scheduler.request(second.scheduler_job_id).dependency is None
     assert [edge.job_id for edge in cluster.store.dependents(parent.job_id)] == [child.job_id]
+
+
+def test_every_attempt_of_a_job_has_the_edges_of_its_family(cluster):
+    parent, other = cluster.submit(), cluster.submit()
+    child = cluster.submit(
+        dependencies=(DependencyRef(parent.job_id), DependencyRef(other.job_id, "after")),
+        retry=TWO,
+    )
+    grandchild = waiting_for(cluster, child)
+    end(cluster, parent, JobState.SUCCEEDED)
+    end(cluster, other, JobState.FAILED)
+    end(cluster, child, JobState.FAILED)
+    second = next_attempt(cluster, child)
+    assert second.job_id != child.job_id
+
+    queries = JobQueries("c", "memory", cluster.store)
+    by_attempt = [queries.get_dependency_preview(job.job_id) for job in (child, second)]
+
+    assert {edge.dependency_job_id for edge in queries.get_dependencies(second.job_id)} == {parent.job_id, other.job_id}
+    assert queries.get_dependencies(second.job_id) == queries.get_dependencies(child.job_id)
+    assert [preview.job_id for preview in by_attempt] == [child.job_id, second.job_id]
+    assert [(preview.upstream_total, preview.upstream_satisfied) for preview in by_attempt] == [(2, 2), (2, 2)]
+    assert [[item.job_id for item in preview.downstream] for preview in by_attempt] == [[grandchild.job_id]] * 2
 
 
 def test_of_many_processes_one_points_a_job_to_the_next_attempt(cluster):

@@ -79,16 +79,15 @@ class JobQueries:
         return list_elements(self._store, job_id)
 
     def get_dependencies(self, job_id: str) -> builtins.list[JobDependency]:
-        """Return the edges to the jobs that a job waits for.
+        """Return the edges to the jobs that a job waits for. All attempts of it have the same.
 
         Raises:
             JobNotFoundError: there is no such job.
         """
-        self._store.job(job_id)
-        return self._store.dependencies(job_id)
+        return self._store.dependencies(self._store.job(job_id).root_job_id)
 
     def get_dependents(self, job_id: str) -> builtins.list[JobDependency]:
-        """Return the edges from the jobs that wait for a job.
+        """Return the edges from the jobs that wait for a job, whichever of its attempts is named.
 
         Raises:
             JobNotFoundError: there is no such job.

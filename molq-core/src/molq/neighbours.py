@@ -10,13 +10,13 @@ from molq.store import JobStore
 def dependency_preview(store: JobStore, job_id: str) -> DependencyPreview:
     """Return a job's direct neighbours, each by its latest attempt, and how it stands with each edge.
 
-    An edge whose other end was cleaned up is left out.
+    The edges are those of all its attempts together. An edge whose other end was cleaned up is left out.
 
     Raises:
         JobNotFoundError: there is no such job.
     """
     job = store.job(job_id)
-    above, below = store.dependencies(job_id), store.dependents(job.root_job_id)
+    above, below = store.dependencies(job.root_job_id), store.dependents(job.root_job_id)
     ends = {*(edge.dependency_job_id for edge in above), *(edge.job_id for edge in below), job_id}
     families = store.families(ends)
     records = {end: store.job(family.latest.job_id) for end, family in families.items()}

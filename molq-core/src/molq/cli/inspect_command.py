@@ -33,7 +33,8 @@ def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
         record = store.job(record.job_id)
     request = store.request(record.job_id)
     steps = store.transitions(record.job_id)
-    edges = [*store.dependencies(record.job_id), *store.dependents(record.job_id)]
+    # A job's attempts share its edges, which have the id of the first.
+    edges = [*store.dependencies(record.root_job_id), *store.dependents(record.root_job_id)]
     elements = store.elements([record.job_id]).get(record.job_id, ())
     health = store.leases.health(record.cluster_name, record.scheduler)
     if as_json:
