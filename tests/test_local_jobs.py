@@ -24,6 +24,7 @@ from molq import (
     Memory,
     MolqTimeoutError,
     Script,
+    StoreError,
     SubmitError,
     Submitor,
     SubmitorDefaults,
@@ -300,6 +301,19 @@ def test_another_process_sees_waits_for_and_cancels_the_same_jobs(submitor: Subm
 
     assert reply.stdout.split("\n")[:2] == [f"{short.job_id} {long.job_id}", "succeeded cancelled"]
     assert (short.status(), long.status()) == (JobState.SUCCEEDED, JobState.CANCELLED)
+
+
+def test_a_submitor_for_a_job_closes_the_database_that_it_opened_and_no_other(submitor: Submitor, store: JobStore):
+    job_id = submitor.submit(argv=["true"]).job_id
+
+    with Submitor.for_job(job_id) as its_own:
+        assert its_own.get(job_id).cluster_name == "here"
+    with Submitor.for_job(job_id, store):
+        pass
+
+    with pytest.raises(StoreError, match="closed"):
+        its_own.get(job_id)
+    assert store.job(job_id).job_id == job_id
 
 
 def test_a_submitor_of_another_cluster_does_not_touch_the_job(submitor: Submitor, store: JobStore):

@@ -138,7 +138,7 @@ class Submitor(JobQueries):
 
         Args:
             job_id: the job.
-            store: the database; by default that in ``MOLQ_HOME``.
+            store: the database; by default that in ``MOLQ_HOME``, which the Submitor then closes itself.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -147,9 +147,14 @@ class Submitor(JobQueries):
         from molq.engine import recorded_options
         from molq.store import JobStore
 
-        store = store or JobStore()
-        record = store.job(job_id)
-        options = recorded_options(record, store)
+        opened = JobStore() if store is None else store
+        try:
+            record = opened.job(job_id)
+            options = recorded_options(record, opened)
+        finally:
+            if store is None:
+                opened.close()
+        # Without a store it opens its own, as every Submitor does, and so closes it.
         return cls(record.cluster_name, record.scheduler, scheduler_options=options, store=store)
 
     def submit(
