@@ -130,6 +130,34 @@ def test_a_profile_goes_with_its_own_comments_and_leaves_those_of_others():
     assert "counted per node" not in new
 
 
+_A = "[profiles.a]\nx = 1\n"
+_B = "[profiles.b]\n# about k\n"
+_RETRY = "# about retry\n[profiles.b.retry]\nz = 3\n"
+_C = "# about c\n# in two lines\n[profiles.c]\ny = 2\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("b", f"{_A}\n{_C}"),
+        ("b.retry", f"{_A}\n{_B}k = 1\n{_C}"),
+        ("b.k", f"{_A}\n{_B}{_RETRY}{_C}"),
+        ("c", f"{_A}\n{_B}k = 1\n{_RETRY}"),
+    ],
+)
+def test_a_comment_right_above_a_header_stays_with_it(path: str, left: str):
+    text = f"{_A}\n{_B}k = 1\n{_RETRY}{_C}"
+
+    assert remove(text, ("profiles", *path.split("."))) == left
+
+
+def test_a_comment_above_the_next_key_stays_with_it():
+    text = "[profiles.a]\nx = 1\n# about y\ny = 2\nz.u = 3\n# about v\nv = 4\n"
+
+    assert remove(text, ("profiles", "a", "x")) == "[profiles.a]\n# about y\ny = 2\nz.u = 3\n# about v\nv = 4\n"
+    assert remove(text, ("profiles", "a", "z")) == "[profiles.a]\nx = 1\n# about y\ny = 2\n# about v\nv = 4\n"
+
+
 def test_the_comment_at_the_top_of_a_file_stays():
     text = "# Our clusters.\n[profiles.a]\nscheduler = 'local'\n"
 

@@ -192,8 +192,13 @@ def _drop_comment_above(kept: list[str]) -> None:
 
 
 def _above_the_next(kept: Sequence[str], below: Sequence[str]) -> list[str]:
-    """Return what stands below the last pair that is left out, and belongs to what comes next: from a gap on."""
-    gap = next((i for i, text in enumerate(below) if text and not text.strip()), len(below))
+    """Return what stands below the last pair that is left out, and belongs to the next header: from a gap on.
+
+    Without a gap it is all right above that header, and so about it.
+    """
+    gap = next((i for i, text in enumerate(below) if text and not text.strip()), None)
+    if gap is None:
+        return [*below]
     is_double = not kept or not kept[-1].strip()
     return [*below[gap + 1 if is_double else gap :]]
 
