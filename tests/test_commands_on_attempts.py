@@ -6,6 +6,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +136,32 @@ def test_an_array_has_a_log_for_each_element(molq: Molq, fake_slurm: FakeSlurm):
     assert f"is an array; give the element too, such as {job_id[:8]}.0" in molq("logs", job_id).stderr
     assert f"job {job_id} has no element 9" in molq("logs", f"{job_id}.9").stderr
     assert "names no element of an array; write ID.INDEX" in molq("logs", f"{job_id}.x").stderr
+
+
+def test_blocking_shows_what_each_element_of_an_array_writes(fake_slurm: FakeSlurm):
+    code = "echo said by $SLURM_ARRAY_TASK_ID; echo sighed by $SLURM_ARRAY_TASK_ID >&2"
+    program = Path(sys.executable).with_name("molq")
+    command = [program, "submit", "slurm", "--array", "1-2", "--block", "--shell", code]
+
+    with Path("out").open("wb") as out, Path("err").open("wb") as err:
+        blocked = subprocess.Popen(command, stdout=out, stderr=err)
+    _wait_until(lambda: len(fake_slurm.jobs()) == 2)
+    fake_slurm.run("1_2")
+    _wait_until(lambda: Path("out").read_text() == "said by 2\n")
+    fake_slurm.run("1_1")
+
+    assert blocked.wait(timeout=60) == 0
+    assert Path("out").read_text() == "said by 2\nsaid by 1\n"
+    told = Path("err").read_text()
+    assert told.startswith("molq: element 2:\nsighed by 2\nmolq: element 1:\nsighed by 1\nmolq: ")
+    assert " succeeded after " in told
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_an_element_is_cancelled_alone(molq: Molq, fake_slurm: FakeSlurm):

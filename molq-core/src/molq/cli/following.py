@@ -6,7 +6,7 @@ import codecs
 import io
 import sys
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from molq.cli.output import visible
 from molq.errors import MolqTimeoutError
@@ -17,6 +17,13 @@ _TURN_SECONDS = 0.1
 _BLOCK = 64 * 1024
 
 
+class Reader(Protocol):
+    """Copies what grows."""
+
+    def pump(self) -> None:
+        """Copy what is new since the last call."""
+
+
 class LogReader:
     """Copies what is new in a file to a stream.
 
@@ -24,13 +31,18 @@ class LogReader:
         path: the file, which may not be there yet.
         stream: where its text goes.
         raw: whether control characters are passed on.
+
+    Attributes:
+        position: how many bytes of it were copied or left out.
+        was_found: whether it could be opened.
+        problem: why it could not, unless it is not there yet.
     """
 
     def __init__(self, path: str, stream: TextIO, *, raw: bool) -> None:
         self._path = path
         self._stream = stream
         self._raw = raw
-        self._position = 0
+        self.position = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.was_found = False
         self.problem: str | None = None
@@ -50,7 +62,7 @@ class LogReader:
             return
         # Not splitlines(), to which each step of a progress bar, which ends in a carriage return, is a line.
         kept = b"".join(io.BytesIO(tail).readlines()[-lines:]) if lines else b""
-        self._position = end - len(kept)
+        self.position = end - len(kept)
 
     def pump(self) -> None:
         """Copy what has been written since the last call."""
@@ -61,15 +73,15 @@ class LogReader:
             return
         with file:
             self.was_found = True
-            file.seek(self._position)
+            file.seek(self.position)
             while block := file.read(_BLOCK):
-                self._position += len(block)
+                self.position += len(block)
                 text = self._decoder.decode(block)
                 self._stream.write(text if self._raw else visible(text, keep_lines=True))
         self._stream.flush()
 
 
-def follow(submitor: Submitor, job_id: str, readers_of: Callable[[JobRecord], Sequence[LogReader]]) -> JobRecord:
+def follow(submitor: Submitor, job_id: str, readers_of: Callable[[JobRecord], Sequence[Reader]]) -> JobRecord:
     """Copy the logs of a job and of its further attempts until it is over, and return the last one's record.
 
     Args:
@@ -97,6 +109,6 @@ def follow(submitor: Submitor, job_id: str, readers_of: Callable[[JobRecord], Se
             return record
 
 
-def _pump(readers: Sequence[LogReader]) -> None:
+def _pump(readers: Sequence[Reader]) -> None:
     for reader in readers:
         reader.pump()

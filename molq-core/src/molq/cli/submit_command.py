@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from molq.cli.following import LogReader, follow
+from molq.array_indices import expand_indices
+from molq.cli.element_logs import ElementLogs, element_announcer
+from molq.cli.following import LogReader, Reader, follow
 from molq.cli.outcomes import exit_code_of, outcome_line
 from molq.cli.output import SHORT_ID, plain, print_json, print_table, visible
 from molq.cli.request_options import request_of, request_options
@@ -15,6 +17,7 @@ from molq.cli.retry_options import policy_of
 from molq.cli.targets import CommandBehindDashes, open_submitor, profile_of, split_words, target_options
 from molq.job_state import JobState
 from molq.records import JobRecord
+from molq.store import JobStore
 from molq.submitor import Submitor
 
 UNCONFIRMED = 75
@@ -79,12 +82,16 @@ def command(words: tuple[str, ...], **options: Any) -> int:
 
 def _block(submitor: Submitor, record: JobRecord, *, as_json: bool) -> int:
     raw = not sys.stdout.isatty()
+    out = sys.stderr if as_json else sys.stdout
+    store = JobStore()
 
-    def readers_of(attempt: JobRecord) -> list[LogReader]:
-        return [
-            LogReader(attempt.stdout_path, sys.stderr if as_json else sys.stdout, raw=raw),
-            LogReader(attempt.stderr_path, sys.stderr, raw=raw),
-        ]
+    def readers_of(attempt: JobRecord) -> list[Reader]:
+        spec = store.tracked_job(attempt.job_id).array_spec
+        files = ((attempt.stdout_path, out), (attempt.stderr_path, sys.stderr))
+        if spec is None:
+            return [LogReader(path, stream, raw=raw) for path, stream in files]
+        indices, announce = expand_indices(spec), element_announcer()
+        return [ElementLogs(path, indices, stream, raw=raw, announce=announce) for path, stream in files]
 
     try:
         ended = follow(submitor, record.job_id, readers_of)
