@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,9 +65,20 @@ def test_both_ways_of_naming_upstream_jobs_are_merged():
     assert spec.scheduling.dependencies == (DependencyRef("1", "after"), DependencyRef("2"), DependencyRef("3"))
 
 
-def test_upstream_jobs_cannot_be_mixed_with_a_raw_dependency():
-    with pytest.raises(ValueError, match="not both"):
+def test_upstream_jobs_cannot_be_mixed_with_a_raw_dependency_in_one_call():
+    with pytest.raises(ConfigError, match="or for molq's jobs by after, not for both"):
         _spec(argv=["true"], scheduling=JobScheduling(dependency="afterok:1"), upstreams={"after": ["2"]})
+
+
+@pytest.mark.parametrize("usual", [{"dependency": "afterok:1"}, {"dependencies": (DependencyRef("1", "after"),)}])
+def test_the_upstream_jobs_of_a_call_win_over_the_dependencies_of_the_defaults(usual: dict[str, Any]):
+    defaults = SubmitorDefaults(scheduling=JobScheduling(queue="q", **usual))
+    refs = (DependencyRef("2"), DependencyRef("3"))
+
+    by_keyword = _spec(defaults, argv=["true"], upstreams={"after_success": ["2", "3"]})
+    by_value = _spec(defaults, argv=["true"], scheduling=JobScheduling(dependencies=refs))
+
+    assert by_keyword.scheduling == by_value.scheduling == JobScheduling(queue="q", dependencies=refs)
 
 
 def test_one_id_where_a_list_belongs_is_told_apart():

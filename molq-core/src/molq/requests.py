@@ -56,7 +56,7 @@ def build_spec(
         command=None if command is None else _checked_command(command),
         script=None if script is None else _checked_script(script),
         resources=merge_fields(defaults.resources, resources, JobResources()),
-        scheduling=_with_upstreams(merge_fields(defaults.scheduling, scheduling, JobScheduling()), upstreams),
+        scheduling=merge_fields(defaults.scheduling, _with_upstreams(scheduling, upstreams), JobScheduling()),
         execution=merge_fields(defaults.execution, execution, JobExecution()),
         metadata=_checked_metadata(metadata),
         retry=retry or RetryPolicy(),
@@ -144,8 +144,9 @@ def _checked_script(script: object) -> Script:
 
 
 def _with_upstreams(
-    scheduling: JobScheduling, upstreams: Mapping[DependencyCondition, Sequence[str] | None]
-) -> JobScheduling:
+    scheduling: JobScheduling | None, upstreams: Mapping[DependencyCondition, Sequence[str] | None]
+) -> JobScheduling | None:
+    """Return what one call gives: its own scheduling, with the jobs that it names beside it."""
     more = []
     for condition, job_ids in upstreams.items():
         if isinstance(job_ids, str):
@@ -153,6 +154,13 @@ def _with_upstreams(
         more += [DependencyRef(job_id, condition) for job_id in job_ids or ()]
     if not more:
         return scheduling
+    scheduling = scheduling or JobScheduling()
+    if scheduling.dependency is not None:
+        named = " and ".join(dict.fromkeys(ref.condition for ref in more))
+        raise ConfigError(
+            "a job waits either for what dependency says in the scheduler's words, "
+            f"which is {scheduling.dependency!r}, or for molq's jobs by {named}, not for both; drop one"
+        )
     changes: dict[str, Any] = {"dependencies": (*scheduling.dependencies, *more)}
     return attrs.evolve(scheduling, **changes)
 
