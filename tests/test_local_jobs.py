@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import stat
 import subprocess
@@ -283,6 +285,58 @@ def test_more_than_the_machine_has_is_refused_with_both_numbers(submitor: Submit
 
     assert isinstance(caught.value, SubmitError)
     assert submitor.list() == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "sentence"),
+    [
+        ("defaults", 3, "defaults must be a SubmitorDefaults, not an int"),
+        ("defaults", JobResources(), "defaults must be a SubmitorDefaults, not a JobResources"),
+        ("default_retry_policy", 3, "default_retry_policy must be a RetryPolicy, not an int"),
+        ("retention_policy", 3, "retention_policy must be a RetentionPolicy, not an int"),
+        ("event_bus", 3, "event_bus must be an EventBus, not an int"),
+        ("jobs_dir", 3, "jobs_dir must be the path of a folder, not an int"),
+        ("store", "/x/jobs.db", "store must be a JobStore, such as JobStore('jobs.db'), not a str"),
+        ("profile_name", 3, "profile_name must be the name of a profile, not an int"),
+        ("scheduler", 3, "scheduler must be the name of a scheduler, such as 'slurm', not an int"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_refused_with_what_would_be_right(
+    home: Path, argument: str, value: object, sentence: str
+):
+    with pytest.raises(ConfigError) as caught:
+        Submitor("here", **{argument: value})
+
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("value", ["3", math.nan, True, [3]])
+def test_a_timeout_that_is_no_number_is_refused_before_anything_is_waited_for(submitor: Submitor, value: object):
+    handle = submitor.submit(argv=["true"])
+
+    for wait in (submitor.watch, lambda **given: list(submitor.as_completed(**given)), handle.wait):
+        with pytest.raises(ConfigError, match="timeout must be a number of seconds, not "):
+            wait(timeout=value)
+    with pytest.raises(ConfigError, match="timeout must be a number of seconds, not "):
+        asyncio.run(anext(submitor.as_completed_async(timeout=value)))
+
+
+def test_a_wait_without_end_may_be_written_as_such(submitor: Submitor):
+    assert submitor.submit(argv=["true"]).wait(timeout=math.inf).state is JobState.SUCCEEDED
+
+
+def test_a_handle_where_an_id_belongs_is_told_apart(submitor: Submitor):
+    handle = submitor.submit(argv=["true"])
+
+    with pytest.raises(ConfigError, match="after takes a list of job ids, not of a JobHandle; give its job_id"):
+        submitor.submit(argv=["true"], after=[handle])
+    with pytest.raises(ConfigError, match="job_ids takes a list of job ids, not of a JobHandle; give its job_id"):
+        submitor.watch([handle])
+
+
+def test_a_retention_policy_of_the_wrong_kind_is_refused(submitor: Submitor):
+    with pytest.raises(ConfigError, match="retention_policy must be a RetentionPolicy, not an int"):
+        submitor.cleanup(retention_policy=3)
 
 
 def test_another_process_sees_waits_for_and_cancels_the_same_jobs(submitor: Submitor):

@@ -560,7 +560,8 @@ def test_a_default_is_of_its_class_and_what_else_was_given_is_not_told(field, va
     with pytest.raises(ValueError) as caught:
         SubmitorDefaults(**{field: value})
 
-    assert str(caught.value) == f"SubmitorDefaults.{field} must be a {kind}, not a {type(value).__name__}"
+    given = {"int": "an int"}.get(type(value).__name__, f"a {type(value).__name__}")
+    assert str(caught.value) == f"SubmitorDefaults.{field} must be a {kind}, not {given}"
 
 
 @pytest.mark.parametrize(

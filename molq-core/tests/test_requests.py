@@ -81,6 +81,30 @@ def test_the_upstream_jobs_of_a_call_win_over_the_dependencies_of_the_defaults(u
     assert by_keyword.scheduling == by_value.scheduling == JobScheduling(queue="q", dependencies=refs)
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"retry": 3}, "retry must be a RetryPolicy, not an int"),
+        ({"scheduling": "q"}, "scheduling must be a JobScheduling, not a str"),
+        ({"execution": JobResources()}, "execution must be a JobExecution, not a JobResources"),
+        ({"resources": {"cpu_count": 1}}, "resources must be a JobResources, not a dict"),
+        ({"metadata": ["a"]}, "metadata must be a dictionary of texts, not a list"),
+        ({"upstreams": {"after_success": 3}}, "after_success takes a list of job ids, not 3"),
+        ({"upstreams": {"after_success": [None]}}, "after_success takes a list of job ids, not of None"),
+        ({"upstreams": {"after": ["a b"]}}, "after takes a list of job ids, not of 'a b'"),
+        (
+            {"upstreams": {"after_success": [DependencyRef("1")]}},
+            "after_success takes a list of job ids, not of a DependencyRef; give its job_id",
+        ),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_with_what_would_be_right(given: dict[str, object], sentence: str):
+    with pytest.raises(ConfigError) as caught:
+        _spec(argv=["true"], **given)
+
+    assert str(caught.value) == sentence
+
+
 def test_one_id_where_a_list_belongs_is_told_apart():
     with pytest.raises(ConfigError, match=r"after takes a list of job ids, such as \['abc'\]"):
         _spec(argv=["true"], upstreams={"after": "abc"})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from molq.errors import ConfigError
 from molq.quantities import Duration, Memory
 
 _LONGEST_VARIABLE = 128 * 1024
@@ -145,9 +147,68 @@ def check_optional(kind: type) -> _Check:
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if value is not None and not isinstance(value, kind):
-            # The value itself may hold an environment, so it is not repeated here.
-            raise ValueError(
-                f"{type(instance).__name__}.{attribute.name} must be a {kind.__name__}, not a {type(value).__name__}"
-            )
+            raise ValueError(_not_of(kind, f"{type(instance).__name__}.{attribute.name}", value))
 
     return check
+
+
+def check_argument(name: str, value: object, *kinds: type, wanted: str | None = None) -> None:
+    """Accept an argument of some kinds, and None.
+
+    Args:
+        name: the argument's name.
+        value: what was given.
+        kinds: what is accepted.
+        wanted: what is accepted, in words; by default the name of the first kind.
+
+    Raises:
+        ConfigError: it is of another kind; the sentence says of which, and what is right.
+    """
+    if value is not None and not isinstance(value, kinds):
+        raise ConfigError(_not_of(kinds[0], name, value, wanted))
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Accept a number of seconds, also one without end, and None.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    if value is not None and not is_number:
+        raise ConfigError(f"{name} must be a number of seconds, not {_shown(value)}")
+
+
+def checked_ids(name: str, value: object) -> tuple[str, ...]:
+    """Return ids of jobs, which are in a list or the like; none for None.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        raise ConfigError(f"{name} takes a list of job ids, such as [{value!r}]")
+    if not isinstance(value, Iterable):
+        raise ConfigError(f"{name} takes a list of job ids, not {_shown(value)}")
+    job_ids = tuple(value)
+    for job_id in job_ids:
+        if not is_word(job_id):
+            hint = "; give its job_id" if hasattr(job_id, "job_id") else ""
+            raise ConfigError(f"{name} takes a list of job ids, not of {_shown(job_id)}{hint}")
+    return job_ids
+
+
+def _not_of(kind: type, name: str, value: object, wanted: str | None = None) -> str:
+    # The value itself may hold an environment, so it is not repeated here.
+    return f"{name} must be {wanted or _named(kind)}, not {_named(type(value))}"
+
+
+def _shown(value: object) -> str:
+    """Return a plain value, and of any other the kind."""
+    return repr(value) if value is None or isinstance(value, str | int | float) else _named(type(value))
+
+
+def _named(kind: type) -> str:
+    name = kind.__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

@@ -11,6 +11,7 @@ import attrs
 
 from molq.conditions import DependencyCondition
 from molq.errors import CommandError, ConfigError, UnsupportedFieldsError
+from molq.field_rules import check_argument, checked_ids
 from molq.job_spec import (
     DependencyRef,
     JobExecution,
@@ -44,8 +45,13 @@ def build_spec(
 
     Raises:
         CommandError: not exactly one of ``argv``, ``command`` and ``script`` is given, or it cannot be run.
-        ConfigError: the metadata are no texts, or a raw dependency is mixed with others.
+        ConfigError: a part is of another kind, the metadata are no texts, or a raw dependency is mixed with others.
     """
+    check_argument("resources", resources, JobResources)
+    check_argument("scheduling", scheduling, JobScheduling)
+    check_argument("execution", execution, JobExecution)
+    check_argument("metadata", metadata, Mapping, wanted="a dictionary of texts")
+    check_argument("retry", retry, RetryPolicy)
     given = {"argv": argv, "command": command, "script": script}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
@@ -149,9 +155,7 @@ def _with_upstreams(
     """Return what one call gives: its own scheduling, with the jobs that it names beside it."""
     more = []
     for condition, job_ids in upstreams.items():
-        if isinstance(job_ids, str):
-            raise ConfigError(f"{condition} takes a list of job ids, such as [{job_ids!r}]")
-        more += [DependencyRef(job_id, condition) for job_id in job_ids or ()]
+        more += [DependencyRef(job_id, condition) for job_id in checked_ids(condition, job_ids)]
     if not more:
         return scheduling
     scheduling = scheduling or JobScheduling()

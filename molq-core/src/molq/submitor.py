@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,8 +65,19 @@ class Submitor(JobQueries):
         # Imported here, so that a program that only names Submitor starts fast.
         from molq.engine import Engine
         from molq.events import EventBus
+        from molq.field_rules import check_argument
         from molq.job_spec import SubmitorDefaults
+        from molq.policies import RetentionPolicy, RetryPolicy
+        from molq.store import JobStore
 
+        check_argument("scheduler", scheduler, str, wanted="the name of a scheduler, such as 'slurm'")
+        check_argument("defaults", defaults, SubmitorDefaults)
+        check_argument("store", store, JobStore, wanted="a JobStore, such as JobStore('jobs.db')")
+        check_argument("jobs_dir", jobs_dir, str, os.PathLike, wanted="the path of a folder")
+        check_argument("default_retry_policy", default_retry_policy, RetryPolicy)
+        check_argument("retention_policy", retention_policy, RetentionPolicy)
+        check_argument("profile_name", profile_name, str, wanted="the name of a profile")
+        check_argument("event_bus", event_bus, EventBus)
         self._defaults = defaults or SubmitorDefaults()
         self._retry = default_retry_policy
         self._retention_policy = retention_policy
@@ -115,9 +127,12 @@ class Submitor(JobQueries):
             ConfigError: there is no such profile, something in it is wrong, or its backend is not installed.
             StoreError: the database cannot be used.
         """
-        from molq.config import load_profile
-        from molq.job_spec import merge_defaults
+        from molq.config import MolqProfile, load_profile
+        from molq.field_rules import check_argument
+        from molq.job_spec import SubmitorDefaults, merge_defaults
 
+        check_argument("profile_name", profile_name, str, MolqProfile, wanted="the name of a profile, or a MolqProfile")
+        check_argument("defaults", defaults, SubmitorDefaults)
         profile = load_profile(profile_name, config_path) if isinstance(profile_name, str) else profile_name
         return cls(
             profile.cluster_name if cluster_name is None else cluster_name,
@@ -238,10 +253,11 @@ class Submitor(JobQueries):
             timeout: seconds to wait at most; without end by default.
 
         Raises:
+            ConfigError: ``timeout`` is no number of seconds, or a job is on another cluster.
             JobNotFoundError: there is no such job.
             MolqTimeoutError: some are still active, which it names. They go on.
         """
-        wanted = self._wanted(job_ids)
+        wanted = self._wanted(job_ids, timeout)
         self._engine.wait(wanted, timeout)
         return [self._store.latest_attempt(job_id) for job_id in wanted]
 
@@ -253,10 +269,11 @@ class Submitor(JobQueries):
             timeout: seconds to wait at most; without end by default.
 
         Raises:
+            ConfigError: ``timeout`` is no number of seconds, or a job is on another cluster.
             JobNotFoundError: there is no such job.
             MolqTimeoutError: some are still active, which it names. They go on.
         """
-        for job_id in self._engine.waiter().as_they_end(self._wanted(job_ids), timeout):
+        for job_id in self._engine.waiter().as_they_end(self._wanted(job_ids, timeout), timeout):
             yield self._store.latest_attempt(job_id)
 
     async def as_completed_async(
@@ -268,9 +285,9 @@ class Submitor(JobQueries):
         worker thread. A handle can be awaited too: ``record = await handle``.
 
         Raises:
-            JobNotFoundError, MolqTimeoutError: as ``as_completed``.
+            ConfigError, JobNotFoundError, MolqTimeoutError: as ``as_completed``.
         """
-        async for job_id in self._async_waiter().as_they_end(self._wanted(job_ids), timeout):
+        async for job_id in self._async_waiter().as_they_end(self._wanted(job_ids, timeout), timeout):
             yield self._store.latest_attempt(job_id)
 
     def retry(self, job_id: str) -> JobHandle:
@@ -361,10 +378,13 @@ class Submitor(JobQueries):
             ``"job_dirs"``: the folders that were deleted; ``"records"``: the ids of the jobs whose records were.
 
         Raises:
+            ConfigError: ``retention_policy`` is none.
             StoreError: the database cannot be read or written.
         """
+        from molq.field_rules import check_argument
         from molq.policies import RetentionPolicy
 
+        check_argument("retention_policy", retention_policy, RetentionPolicy)
         policy = retention_policy or self._retention_policy or RetentionPolicy()
         cleaned = self._engine.clean_up(policy, dry_run=dry_run)
         return {"job_dirs": cleaned.job_dirs, "records": cleaned.records}
@@ -403,14 +423,22 @@ class Submitor(JobQueries):
         upstreams = {condition: request.pop(condition, None) for condition in DEPENDENCY_CONDITIONS}
         return build_spec(self._defaults, upstreams=upstreams, retry=retry or self._retry, **request)
 
-    def _wanted(self, job_ids: Sequence[str] | None) -> builtins.list[str]:
+    def _wanted(self, job_ids: Sequence[str] | None, timeout: float | None) -> builtins.list[str]:
+        """Return the jobs that are to be waited for, once all is checked.
+
+        Raises:
+            ConfigError: the jobs or the seconds are of another kind, or a job is on another cluster.
+            JobNotFoundError: there is no such job.
+        """
+        from molq.field_rules import check_seconds, checked_ids
+
+        check_seconds("timeout", timeout)
         if job_ids is None:
             return [record.root_job_id for record in self.list()]
-        if isinstance(job_ids, str):
-            raise ConfigError(f"job_ids takes a list of job ids, such as [{job_ids!r}]")
-        for job_id in job_ids:
+        wanted = checked_ids("job_ids", job_ids)
+        for job_id in wanted:
             self._check_cluster(job_id)
-        return [*job_ids]
+        return [*wanted]
 
     def _async_waiter(self) -> AsyncWaiter:
         # Slow to import, and only needed here.
