@@ -268,6 +268,52 @@ def test_a_dry_run_prints_the_script_alone_and_says_where_each_value_comes_from(
     assert fake_slurm.jobs() == ()
 
 
+_PROFILE = """\
+[profiles.gpu]
+scheduler = "slurm"
+defaults.scheduling.dependency = "afterok:99"
+retry.max_attempts = 3
+retry.retry_on_exit_codes = [75]
+retry.backoff = { mode = "fixed", initial_seconds = 60.0 }
+retry.escalate = { memory_factor = 2.0 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (("--retries", "4"), {"retry.max_attempts": ("5", "the command line")}),
+        (("--retries", "0"), {"retry.max_attempts": ("1", "the command line")}),
+        (("--retry-wait", "90s"), {"retry.backoff.initial_seconds": ("90.0", "the command line")}),
+        (("--more-time", "1.5"), {"retry.escalate.time_factor": ("1.5", "the command line")}),
+        (("--after-success", "ID"), {"after_success": ("ID", "the command line"), "scheduling.dependency": None}),
+        (("--dependency", "after:9"), {"scheduling.dependency": ("after:9", "the command line")}),
+    ],
+)
+def test_a_dry_run_tells_what_is_typed_from_what_a_profile_says_field_by_field(
+    molq: Molq, fake_slurm: FakeSlurm, home: Path, typed: tuple[str, ...], told: dict[str, tuple[str, str] | None]
+):
+    home.mkdir(mode=0o700, exist_ok=True)
+    (home / "config.toml").write_text(_PROFILE)
+    os.chmod(home / "config.toml", 0o600)
+    upstream = json.loads(molq("submit", "slurm", "-c", "gpu", "--json", "--", "true").stdout)["job_id"]
+    arguments = [part.replace("ID", upstream) for part in typed]
+
+    reply = molq("submit", "-p", "gpu", *arguments, "--dry-run", "--", "true")
+
+    assert reply.returncode == 0, reply.stderr
+    rows = {row[0]: tuple(row[1:]) for row in (re.split(r"  +", line) for line in reply.stderr.splitlines())}
+    usual = {
+        "retry.max_attempts": "3", "retry.retry_on_exit_codes": "[75]", "retry.backoff.mode": "fixed",
+        "retry.backoff.initial_seconds": "60.0", "retry.escalate.memory_factor": "2.0",
+        "scheduling.dependency": "afterok:99",
+    }  # fmt: skip
+    wanted = {name: (value, "profile gpu") for name, value in usual.items()}
+    wanted |= {name: row and (row[0].replace("ID", upstream), row[1]) for name, row in told.items()}
+    about = ("retry.", "scheduling.", "after_")
+    assert {n: row for n, row in rows.items() if n.startswith(about)} == {n: row for n, row in wanted.items() if row}
+
+
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_retry_exits_with_1_if_the_scheduler_refuses_the_attempt(
     molq: Molq, fake_slurm: FakeSlurm, options: tuple[str, ...]

@@ -7,8 +7,9 @@ from typing import Any
 
 import attrs
 
+from molq.conditions import DEPENDENCY_CONDITIONS
 from molq.config import MolqProfile
-from molq.plain_values import to_plain
+from molq.plain_values import is_class, to_plain
 
 _TYPED = "the command line"
 _OWN = "molq's default"
@@ -33,19 +34,38 @@ def origins(
     if cluster is not None:
         yield "cluster_name", cluster, _TYPED
     for part in ("resources", "scheduling", "execution"):
-        typed = request[part]
-        below = getattr(profile.defaults, part) if profile is not None else None
-        yield from _of_part(part, typed, below, of_profile)
+        yield from _of_part(part, request[part], _below(part, request, profile), of_profile)
+    for condition in DEPENDENCY_CONDITIONS:
+        yield from ((condition, job_id, _TYPED) for job_id in request.get(condition, ()))
     if request["execution"].job_name is None and not (profile and _job_name(profile)):
         yield "execution.job_name", "made from the command", _OWN
     yield from _of_options(pairs, profile, of_profile)
-    retry = request["retry"]
-    if retry is not None:
-        is_profiles = profile is not None and retry == profile.retry
-        for name, value in _set_fields(retry):
-            yield f"retry.{name}", _shown(value), of_profile if is_profiles else _TYPED
+    if request["retry"] is not None:
+        yield from _of_policy("retry", request["retry"], profile.retry if profile is not None else None, of_profile)
     if profile is not None and profile.jobs_dir is not None:
         yield "jobs_dir", str(profile.jobs_dir), of_profile
+
+
+def _below(part: str, request: Mapping[str, Any], profile: MolqProfile | None) -> Any:
+    """Return what a profile gives of a part; not what it waits for, if the command line says that."""
+    below = getattr(profile.defaults, part) if profile is not None else None
+    is_typed = request["scheduling"].dependency or any(request.get(condition) for condition in DEPENDENCY_CONDITIONS)
+    if part == "scheduling" and below is not None and is_typed:
+        return attrs.evolve(below, dependency=None, dependencies=())
+    return below
+
+
+def _of_policy(path: str, policy: Any, below: Any, of_profile: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the fields of a policy: those of the profile's, and what the command line has laid over them."""
+    for field in attrs.fields(type(policy)):
+        value, usual = getattr(policy, field.name), _default_of(field)
+        inherited = usual if below is None else getattr(below, field.name)
+        if is_class(type(value)):
+            yield from _of_policy(f"{path}.{field.name}", value, inherited, of_profile)
+        elif value != inherited:
+            yield f"{path}.{field.name}", _shown(value), _TYPED
+        elif value != usual:
+            yield f"{path}.{field.name}", _shown(value), of_profile
 
 
 def _of_part(part: str, typed: Any, below: Any, of_profile: str) -> Iterator[tuple[str, str, str]]:
@@ -78,10 +98,13 @@ def _job_name(profile: MolqProfile) -> str | None:
 def _set_fields(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the fields that are not at their defaults."""
     for field in attrs.fields(type(value)):
-        default: Any = field.default
-        usual = default.factory() if hasattr(default, "factory") else default
-        if getattr(value, field.name) != usual:
+        if getattr(value, field.name) != _default_of(field):
             yield field.name, getattr(value, field.name)
+
+
+def _default_of(field: attrs.Attribute[Any]) -> Any:
+    default: Any = field.default
+    return default.factory() if hasattr(default, "factory") else default
 
 
 def _shown(value: Any) -> str:
