@@ -26,6 +26,7 @@ from molq import (
     Memory,
     MolqTimeoutError,
     Script,
+    ScriptError,
     StoreError,
     SubmitError,
     Submitor,
@@ -392,6 +393,26 @@ def test_a_missing_working_directory_is_named(submitor: Submitor, tmp_path: Path
     assert record.state is JobState.FAILED
     assert "never-there" in record.failure_reason
     assert "working directory" in record.failure_reason
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("never-there", "does not exist; make it, or give another with cwd"),
+        ("file", "is no folder; give another with cwd"),
+        ("file/below", "does not exist; make it, or give another with cwd"),
+    ],
+)
+def test_a_job_that_would_have_its_folder_in_a_missing_working_directory_is_refused(
+    submitor: Submitor, tmp_path: Path, name: str, sentence: str
+):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ScriptError) as caught:
+        submitor.submit(argv=["true"], execution=JobExecution(cwd=tmp_path / name))
+
+    assert str(caught.value) == f"the working directory '{tmp_path / name}' {sentence}"
+    assert submitor.list(include_terminal=True) == []
 
 
 def _is_alive(pid: str) -> bool:

@@ -76,10 +76,10 @@ def test_a_folder_of_somebody_elses_is_refused(tmp_path, planted):
 
 
 def test_a_working_directory_that_does_not_exist_is_told(tmp_path):
-    with pytest.raises(ScriptError, match="No such file") as caught:
+    with pytest.raises(ScriptError, match="gone' does not exist; make it, or give another") as caught:
         JobFolder.create(JobPlace.choose(None, tmp_path / "gone"), "ours", 5.0)
 
-    assert caught.value.path == tmp_path / "gone" / ".molq" / "jobs" / "ours"
+    assert caught.value.path == tmp_path / "gone"
 
 
 def test_no_descriptor_is_left_open(tmp_path):

@@ -159,7 +159,7 @@ def test_a_store_that_fails_before_the_submission_leaves_nothing_behind(cluster)
 
 
 def test_a_folder_that_cannot_be_made_leaves_nothing_behind(cluster):
-    with pytest.raises(ScriptError, match="No such file"):
+    with pytest.raises(ScriptError, match="gone' does not exist"):
         cluster.submit(cwd=cluster.folder / "gone")
 
     assert (cluster.scheduler.ids, rows(cluster)) == ([], [])

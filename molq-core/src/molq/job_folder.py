@@ -77,6 +77,7 @@ class JobFolder(JobFiles):
                 os.close(descriptor)
             folder._mark(job_id, now)
         except OSError as error:
+            _check_working_directory(place)
             raise ScriptError(
                 f"cannot make the job's folder {str(folder.path)!r}: {error.strerror}; "
                 "choose a place that you may write with jobs_dir",
@@ -181,6 +182,17 @@ class JobFolder(JobFiles):
             f"cannot lock the job's folder {str(self.path)!r}: {error.strerror}; "
             "choose a place on another file system with jobs_dir",
             path=self.path,
+        )
+
+
+def _check_working_directory(place: JobPlace) -> None:
+    """Name the working directory as what is wrong, if job folders are made in it and it is no folder."""
+    if place.parts and not place.root.is_dir():
+        is_there = os.path.lexists(place.root)
+        raise ScriptError(
+            f"the working directory {str(place.root)!r} {'is no folder' if is_there else 'does not exist'}; "
+            f"{'' if is_there else 'make it, or '}give another with cwd",
+            path=place.root,
         )
 
 
