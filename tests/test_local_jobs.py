@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from molq import (
     SubmitError,
     Submitor,
     SubmitorDefaults,
+    load_config,
 )
 
 _ENOUGH = 30.0
@@ -413,6 +415,65 @@ def test_a_job_that_would_have_its_folder_in_a_missing_working_directory_is_refu
 
     assert str(caught.value) == f"the working directory '{tmp_path / name}' {sentence}"
     assert submitor.list(include_terminal=True) == []
+
+
+def test_the_home_folder_may_be_written_as_a_tilde_in_every_path(submitor: Submitor, tmp_path: Path):
+    user = Path.home()
+    user.mkdir()
+    (user / "run.sh").write_text("pwd; echo problem >&2\n")
+    execution = JobExecution(cwd="~", output_file="~/out.log", error_file="~/err.log")
+
+    submitor.submit(script=Script.path("~/run.sh"), execution=execution).wait(_ENOUGH)
+
+    assert ((user / "out.log").read_text(), (user / "err.log").read_text()) == (f"{user}\n", "problem\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("cwd", lambda path: Submitor("here").submit(argv=["true"], execution=JobExecution(cwd=path))),
+        ("output_file", lambda path: Submitor("here").submit(argv=["true"], execution=JobExecution(output_file=path))),
+        ("error_file", lambda path: Submitor("here").submit(argv=["true"], execution=JobExecution(error_file=path))),
+        ("jobs_dir", lambda path: Submitor("here", jobs_dir=path).submit(argv=["true"])),
+        ("the script", lambda path: Submitor("here").submit(script=Script.path(path))),
+        ("the path of the database", JobStore),
+        ("the path of the profiles", load_config),
+    ],
+)
+def test_the_home_of_nobody_is_refused_with_the_name_of_the_path(home: Path, name: str, use: Callable[[str], object]):
+    with pytest.raises(ConfigError) as caught:
+        use("~nosuchuser/x")
+
+    assert str(caught.value) == (
+        f"{name} is '~nosuchuser/x', and it is not known where the home '~nosuchuser' is; write the path in full"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("cwd", lambda path: Submitor("here").submit(argv=["true"], execution=JobExecution(cwd=path))),
+        ("jobs_dir", lambda path: Submitor("here", jobs_dir=path).submit(
+            argv=["true"], execution=JobExecution(cwd="/tmp"))),
+        ("the path of the database", JobStore),
+        ("the path of the profiles", load_config),
+    ],
+)  # fmt: skip
+def test_a_relative_path_in_a_folder_that_is_gone_is_refused_with_its_name(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, use: Callable[[str], object]
+):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(ConfigError) as caught:
+        use("x")
+
+    assert str(caught.value) == (
+        f"{name} is 'x', which begins at the current directory, and that does not exist any more; "
+        "change to another, or write the path in full"
+    )
 
 
 def _is_alive(pid: str) -> bool:

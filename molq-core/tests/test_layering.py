@@ -13,7 +13,7 @@ SOURCE = Path(molq.__file__).parent
 
 LAYERS = {
     "values": "quantities job_spec job_state records policies errors tracking retained endings conditions field_rules "
-    "array_indices array_elements job_ids plain_problems plain_values typed_text toml_keys",
+    "array_indices array_elements job_ids paths plain_problems plain_values typed_text toml_keys",
     "boundary": "backend backend_tools command_replies hookspecs loaded_backend discovery commands job_script "
     "job_files job_folder manifest folder_removal tree_removal testing",
     "store": "store",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from molq.errors import ConfigFileError
+from molq.paths import absolute
 from molq.store import molq_home
 
 _MOST_LINKS = 40
@@ -25,8 +26,12 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.
 
 
 def config_path(path: str | os.PathLike[str] | None = None) -> Path:
-    """Return the absolute path of the file: ``config.toml`` in ``MOLQ_HOME`` by default, which is ``~/.molq``."""
-    return molq_home() / "config.toml" if path is None else Path(path).expanduser().absolute()
+    """Return the absolute path of the file: ``config.toml`` in ``MOLQ_HOME`` by default, which is ``~/.molq``.
+
+    Raises:
+        ConfigError: the path leads nowhere.
+    """
+    return molq_home() / "config.toml" if path is None else absolute(path, "the path of the profiles")
 
 
 def read_text(path: Path) -> str | None:

@@ -14,6 +14,7 @@ import attrs
 from molq.errors import ScriptError
 from molq.job_files import SUBMIT_CODE, SUBMIT_ERR, SUBMIT_LOCK, SUBMIT_OUT, JobFiles
 from molq.manifest import MANIFEST, render_manifest
+from molq.paths import absolute
 
 SCRIPT = "job.sh"
 STDOUT = "stdout.log"
@@ -37,10 +38,14 @@ class JobPlace:
 
     @classmethod
     def choose(cls, jobs_dir: str | os.PathLike[str] | None, cwd: Path) -> JobPlace:
-        """Return ``jobs_dir``, or by default ``.molq/jobs`` in the working directory."""
+        """Return ``jobs_dir``, or by default ``.molq/jobs`` in the working directory.
+
+        Raises:
+            ConfigError: the path of ``jobs_dir`` leads nowhere.
+        """
         if jobs_dir is None:
             return cls(cwd, _DEFAULT)
-        return cls(Path(os.path.abspath(Path(jobs_dir).expanduser())))
+        return cls(Path(os.path.normpath(absolute(jobs_dir, "jobs_dir"))))
 
     @classmethod
     def of(cls, job_dir: str) -> JobPlace:

@@ -191,7 +191,8 @@ class JobExecution:
 
     Args:
         env: variables that are set for the command, beside those it inherits. They travel in a private file.
-        cwd: the working directory; default: where ``submit`` was called.
+        cwd: the working directory; default: where ``submit`` was called. In this path, as in the other two, ``~``
+            stands for the user's home.
         job_name: a name for people, any text; default: made from the command.
         output_file: the file for standard output, relative to ``cwd``; default: ``stdout.log`` in the job's folder.
         error_file: the file for standard error, relative to ``cwd``; default: ``stderr.log`` in the job's folder.

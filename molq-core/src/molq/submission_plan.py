@@ -16,6 +16,7 @@ from molq.job_folder import STDERR, STDOUT, JobPlace
 from molq.job_script import PAYLOAD, JobLayout, payload_command, render_body, render_environment
 from molq.job_spec import JobSpec
 from molq.loaded_backend import Backend
+from molq.paths import absolute, expanded
 from molq.requests import check_supported, default_name
 from molq.tracking import Family
 
@@ -81,8 +82,8 @@ def plan_submission(
 
     Raises:
         UnsupportedFieldsError: the scheduler cannot express the request.
-        ScriptError: the script cannot be read, or there is no working directory.
-        ConfigError: an upstream job is on another cluster.
+        ScriptError: the script cannot be read.
+        ConfigError: an upstream job is on another cluster, or a path leads nowhere.
         SubmitError: the backend refuses it, or it could never run.
     """
     backend = target.backend
@@ -108,8 +109,8 @@ def plan_submission(
         job_dir=job_dir,
         body=_body(layout, spec, payload, backend),
         cwd=cwd,
-        stdout_path=cwd / execution.output_file if execution.output_file else job_dir / STDOUT,
-        stderr_path=cwd / execution.error_file if execution.error_file else job_dir / STDERR,
+        stdout_path=cwd / expanded(execution.output_file or job_dir / STDOUT, "output_file"),
+        stderr_path=cwd / expanded(execution.error_file or job_dir / STDERR, "error_file"),
         resources=spec.resources,
         scheduling=spec.scheduling,
         dependency=spec.scheduling.dependency or awaited.expression,
@@ -156,7 +157,7 @@ def _read_payload(spec: JobSpec) -> bytes | None:
     if path is None:
         return os.fsencode(spec.script.text or "")
     try:
-        content = path.expanduser().read_bytes()
+        content = expanded(path, "the script").read_bytes()
     except OSError as error:
         raise ScriptError(f"cannot read the script {str(path)!r}: {error.strerror}", path=path) from error
     if not content.strip():
@@ -172,7 +173,4 @@ def _payload_of_argv(argv: tuple[str, ...]) -> bytes | None:
 
 
 def _working_directory(spec: JobSpec) -> Path:
-    try:
-        return Path(os.path.abspath(Path(spec.execution.cwd or ".").expanduser()))
-    except FileNotFoundError as error:
-        raise ScriptError("the current directory does not exist any more; change to another, or give cwd") from error
+    return Path(os.path.normpath(absolute(spec.execution.cwd or ".", "cwd")))

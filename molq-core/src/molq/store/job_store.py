@@ -15,6 +15,7 @@ import attrs
 from molq.array_elements import ElementReport
 from molq.errors import ConfigError
 from molq.job_state import JobState, may_follow
+from molq.paths import absolute
 from molq.records import JobDependency, JobRecord
 from molq.store import rows
 from molq.store.connection import BUSY_SECONDS, Connection
@@ -41,7 +42,7 @@ def molq_home() -> Path:
     """
     home = os.environ.get("MOLQ_HOME")
     try:
-        return Path(home).expanduser().absolute() if home else Path.home() / ".molq"
+        return absolute(home, "MOLQ_HOME") if home else Path.home() / ".molq"
     except RuntimeError as error:
         raise ConfigError(f"molq does not know where to keep its state ({error}); set MOLQ_HOME to a folder") from error
 
@@ -59,7 +60,7 @@ class JobStore(FamilyQuestions):
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, busy_seconds: float = BUSY_SECONDS) -> None:
-        self.path = default_path() if path is None else Path(path).expanduser().absolute()
+        self.path = default_path() if path is None else absolute(path, "the path of the database")
         super().__init__(Connection(self.path, busy_seconds))
         self.leases = Leases(self._connection)
 
