@@ -154,6 +154,7 @@ def test_a_progress_bar_is_one_of_the_last_lines(molq: Molq, lines: int, shown: 
         (("submit", "local", "--script", "/no/such"), "cannot read the script '/no/such'"),
         (("submit", "local", "--env", "1A=x", "--", "true"), "'1A'"),
         (("submit", "local", "--account", "a", "--", "true"), "does not support account"),
+        (("submit", "local", "--nodes", "2", "--qos", "q", "--", "true"), "does not support node_count 2, qos; drop"),
         (("frobnicate",), "No such command 'frobnicate'; see: molq --help"),
         (("logs",), "Missing argument 'ID[.INDEX]'; see: molq logs --help"),
     ],

@@ -34,6 +34,7 @@ from molq import (
     SubmitorDefaults,
     load_config,
 )
+from molq.errors import UnsupportedFieldsError
 
 _ENOUGH = 30.0
 
@@ -270,6 +271,16 @@ def test_what_a_machine_cannot_do_is_refused_by_name(
 
     assert submitor.list(include_terminal=True) == []
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_all_that_a_machine_cannot_do_is_told_at_once(submitor: Submitor):
+    scheduling = JobScheduling(node_count=2, qos="q", queue="long")
+
+    with pytest.raises(UnsupportedFieldsError, match="does not support queue, node_count 2, qos; drop them") as caught:
+        submitor.submit(argv=["true"], scheduling=scheduling)
+
+    assert caught.value.fields == ("queue", "node_count", "qos")
+    assert submitor.submit(argv=["true"], scheduling=JobScheduling(node_count=1)).wait(_ENOUGH).exit_code == 0
 
 
 def test_dependencies_are_refused_before_anything_is_stored(submitor: Submitor):

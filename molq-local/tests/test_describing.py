@@ -14,6 +14,7 @@ def test_the_backend_describes_itself():
     assert description.job_id_variable == "MOLQ_LOCAL_ID"
     assert description.restart_count_variable is None
     assert (description.shortest_poll, description.longest_poll) == (0.05, 1.0)
+    assert description.most_nodes == 1
     assert {"gpu_count", "queue", "array_spec", "dependencies"} <= description.unsupported
     assert not description.unsupported & {
         "cpu_count",
@@ -44,7 +45,7 @@ def test_the_demand_is_told_in_the_script(queue):
     assert second == "# local: cpu_count=2 memory=1G time_limit=1m30s priority=3 exclusive_node=yes"
 
 
-@pytest.mark.parametrize("scheduling", [{"node_count": 2}, {"priority": "high"}, {"priority": "1.5"}])
+@pytest.mark.parametrize("scheduling", [{"priority": "high"}, {"priority": "1.5"}])
 def test_what_is_refused_is_refused_before_anything_is_written(queue, scheduling):
     request = attrs.evolve(queue.request(), scheduling=JobScheduling(**scheduling))
 

@@ -250,8 +250,8 @@ def test_ids_that_are_no_numbers_are_never_asked_for(queue):
     [
         ({"cpu_count": 5}, "asks for 5 CPUs, and the local queue has 4"),
         ({"memory": Memory.tb(1000)}, "asks for 1000T of memory, and the local queue has "),
-        ({"node_count": 2}, "asks for 2 nodes, and the local queue has 1"),
         ({"priority": "high"}, "'high' is no priority"),
+        ({"priority": "high", "cpu_count": 5, "memory": Memory.tb(1000)}, "no priority; .*5 CPUs.*; .* of memory"),
     ],
 )
 def test_what_the_machine_cannot_do_is_refused(queue, changes, sentence):

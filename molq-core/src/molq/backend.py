@@ -111,6 +111,8 @@ class BackendDescription:
         options_class: the backend's subclass of ``SchedulerOptions``.
         unsupported: fields of ``JobResources``, ``JobScheduling`` and ``JobExecution`` that the scheduler cannot
             express. molq refuses a request that sets one, before anything is stored.
+        most_nodes: the most nodes that a job may have; molq refuses a request for more together with the fields that
+            are unsupported. None if that is for the scheduler to say.
         job_id_variable: the variable in which a running job finds its id; the job's script claims its run by it.
         array_index_variable: the variable in which an array's element finds its index; None without arrays.
         restart_count_variable: the variable that counts restarts by the scheduler; None if there is none.
@@ -131,6 +133,7 @@ class BackendDescription:
     label: str
     options_class: type[SchedulerOptions] = attrs.field()
     unsupported: frozenset[str] = attrs.field(default=frozenset())
+    most_nodes: int | None = None
     job_id_variable: str
     array_index_variable: str | None = None
     restart_count_variable: str | None = None

@@ -82,7 +82,7 @@ def check_supported(backend: Backend, spec: JobSpec) -> None:
         field.name
         for part in (spec.resources, spec.scheduling, spec.execution)
         for field in attrs.fields(type(part))
-        if field.name in unsupported and getattr(part, field.name) != field.default
+        if _is_refused(field.name, getattr(part, field.name), field.default, unsupported, backend)
     )
     if used:
         asked_for = ", ".join(_as_asked_for(name, spec) for name in used)
@@ -94,8 +94,17 @@ def check_supported(backend: Backend, spec: JobSpec) -> None:
         )
 
 
+def _is_refused(field: str, value: Any, usual: Any, unsupported: set[str], backend: Backend) -> bool:
+    if field in unsupported:
+        return bool(value != usual)
+    most_nodes = backend.description.most_nodes
+    return field == "node_count" and value is not None and most_nodes is not None and value > most_nodes
+
+
 def _as_asked_for(field: str, spec: JobSpec) -> str:
     """Return the name of a field as the user knows it: dependencies are mostly given by their conditions."""
+    if field == "node_count":
+        return f"node_count {spec.scheduling.node_count}"
     if field != "dependencies":
         return field
     return f"dependencies ({', '.join(sorted({ref.condition for ref in spec.scheduling.dependencies}))})"

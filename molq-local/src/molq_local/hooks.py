@@ -59,6 +59,7 @@ def molq_describe_backend() -> BackendDescription:
         label="Local",
         options_class=LocalSchedulerOptions,
         unsupported=_UNSUPPORTED,
+        most_nodes=1,
         job_id_variable="MOLQ_LOCAL_ID",
         # What a job sees of itself must not reach the jobs that it submits.
         dropped_variables=("MOLQ_LOCAL_ID", "MOLQ_CLAIMED", "MOLQ_JOB_ID"),
@@ -76,7 +77,7 @@ def molq_render_script(request: LocalRequest) -> str:
         "cpu_count": resources.cpu_count,
         "memory": resources.memory,
         "time_limit": resources.time_limit,
-        "priority": None if scheduling.priority is None else _priority(scheduling.priority),
+        "priority": None if scheduling.priority is None else int(scheduling.priority),
         "node_count": scheduling.node_count,
         "exclusive_node": "yes" if scheduling.exclusive_node else None,
     }
@@ -177,38 +178,35 @@ def _rejecting() -> Iterator[None]:
 
 
 def _check(request: LocalRequest) -> None:
+    problems = [*_problems(request)]
+    if problems:
+        raise SubmitRejected("; ".join(problems))
+
+
+def _problems(request: LocalRequest) -> Iterator[str]:
     scheduling, resources, options = request.scheduling, request.resources, request.options
-    if scheduling.node_count is not None and scheduling.node_count > 1:
-        raise SubmitRejected(
-            f"the job asks for {scheduling.node_count} nodes, and the local queue has 1, this machine; "
-            "leave node_count out, or submit to slurm, pbs or lsf"
+    if scheduling.priority is not None and not _PRIORITY.fullmatch(scheduling.priority):
+        yield (
+            f"the local queue orders its jobs by whole numbers, higher first; {scheduling.priority!r} is no priority"
         )
-    if scheduling.priority is not None:
-        _priority(scheduling.priority)
     if resources.cpu_count is not None and resources.cpu_count > options.cpu_capacity():
-        raise SubmitRejected(
+        yield (
             f"the job asks for {resources.cpu_count} CPUs, and the local queue has {options.cpu_capacity()}; ask for "
             "fewer, or set LocalSchedulerOptions.cpu_count"
         )
     if resources.memory is not None and resources.memory.bytes > options.memory_capacity():
         have = admission.readable_bytes(options.memory_capacity())
-        raise SubmitRejected(
+        yield (
             f"the job asks for {resources.memory} of memory, and the local queue has {have}; ask for less, or set "
             "LocalSchedulerOptions.memory"
         )
-
-
-def _priority(text: str) -> int:
-    if not _PRIORITY.fullmatch(text):
-        raise SubmitRejected(f"the local queue orders its jobs by whole numbers, higher first; {text!r} is no priority")
-    return int(text)
 
 
 def _columns(script: Path, request: LocalRequest) -> dict[str, object]:
     resources, scheduling, options = request.resources, request.scheduling, request.options
     return {
         "tag": request.job_id,
-        "priority": 0 if scheduling.priority is None else _priority(scheduling.priority),
+        "priority": int(scheduling.priority or 0),
         "cpu_count": resources.cpu_count or 1,
         "memory": resources.memory.bytes if resources.memory else 0,
         "is_exclusive": scheduling.exclusive_node,
