@@ -140,6 +140,23 @@ def test_the_command_takes_a_policy_and_a_cluster_and_prints_json(molq: Molq, su
     assert molq("list", "--all").stdout == "no jobs\n"
 
 
+def test_a_cluster_that_nobody_knows_is_refused_with_those_that_there_are(molq: Molq, submitor: Submitor, home: Path):
+    assert molq("cleanup", "-c", "typo").stderr.endswith("and no profile is for it; there is none yet\n")
+    job_id = _run(submitor, "true", days=100)
+    home.mkdir(mode=0o700, exist_ok=True)
+    (home / "config.toml").write_text('[profiles.lab]\nscheduler = "slurm"\n')
+    (home / "config.toml").chmod(0o600)
+
+    reply = molq("cleanup", "-c", "typo")
+
+    assert (reply.returncode, reply.stdout) == (2, "")
+    assert reply.stderr == (
+        "molq: error: no job was submitted to a cluster 'typo', and no profile is for it; there are here, lab\n"
+    )
+    assert molq("cleanup", "-c", "lab").stdout == "nothing to clean up\n"
+    assert job_id in molq("cleanup", "-c", "here").stdout
+
+
 def test_the_command_needs_no_scheduler(submitor: Submitor, home: Path):
     _run(submitor, "true", days=100)
     hidden = """

@@ -155,6 +155,10 @@ def test_a_progress_bar_is_one_of_the_last_lines(molq: Molq, lines: int, shown: 
         (("submit", "local", "--env", "1A=x", "--", "true"), "'1A'"),
         (("submit", "local", "--account", "a", "--", "true"), "does not support account"),
         (("submit", "local", "--nodes", "2", "--qos", "q", "--", "true"), "does not support node_count 2, qos; drop"),
+        (
+            ("submit", "local", "-c", "", "--", "true"),
+            "cluster_name must be a printable name that is not empty, not ''",
+        ),
         (("frobnicate",), "No such command 'frobnicate'; see: molq --help"),
         (("logs",), "Missing argument 'ID[.INDEX]'; see: molq logs --help"),
     ],

@@ -88,6 +88,18 @@ def test_one_round_is_enough_for_cron(molq: Molq, submitor: Submitor, store: Job
     assert job.status() is JobState.SUCCEEDED
 
 
+def test_a_daemon_for_a_cluster_that_nobody_knows_says_so_and_goes_on(molq: Molq, submitor: Submitor):
+    submitor.submit(command="exit 0").wait()
+
+    known, unknown = (molq("daemon", "--once", "-c", name) for name in ("here", "typo"))
+
+    assert (known.returncode, known.stderr) == (0, "")
+    assert unknown.returncode == 0
+    assert (
+        "no job was submitted to a cluster 'typo', and no profile is for it; there are here; its jobs" in unknown.stderr
+    )
+
+
 def test_a_cluster_that_cannot_be_looked_after_hinders_no_other(fake_slurm: FakeSlurm, molq: Molq, store: JobStore):
     with Submitor("lab", "slurm", store=store) as lab, Submitor("here", "local", store=store) as here:
         lab.submit(command="true")

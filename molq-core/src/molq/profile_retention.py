@@ -1,4 +1,4 @@
-"""Find out how long a cluster's finished jobs are to leave traces, by the profiles that are for it."""
+"""Find out which clusters profiles are for, and how long the finished jobs of each are to leave traces."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ from molq.plain_problems import PlainValueError
 from molq.plain_values import read_class
 from molq.policies import RetentionPolicy
 from molq.profile_file import ProfileFile
+
+
+def clusters_of_profiles(path: str | os.PathLike[str] | None = None) -> list[str]:
+    """Return the names of the clusters that profiles are for, whatever else is wrong with those.
+
+    Args:
+        path: the file of profiles; by default ``config.toml`` in ``MOLQ_HOME`` (``~/.molq``).
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    tables = ProfileFile.read(path).tables
+    names = [_cluster_of(name, table) for name, table in tables.items() if isinstance(table, Mapping)]
+    return [name for name in names if isinstance(name, str)]
 
 
 def retention_of(cluster_name: str, path: str | os.PathLike[str] | None = None) -> RetentionPolicy:
@@ -26,7 +40,7 @@ def retention_of(cluster_name: str, path: str | os.PathLike[str] | None = None) 
     file = ProfileFile.read(path)
     policies = []
     for name, table in file.tables.items():
-        if not isinstance(table, Mapping) or table.get("cluster_name", name) != cluster_name:
+        if not isinstance(table, Mapping) or _cluster_of(name, table) != cluster_name:
             continue
         try:
             policies.append(read_class(table.get("retention", {}), RetentionPolicy))
@@ -40,3 +54,7 @@ def retention_of(cluster_name: str, path: str | os.PathLike[str] | None = None) 
         keep_terminal_records_for_days=max(policy.keep_terminal_records_for_days for policy in policies),
         keep_failed_job_dirs=any(policy.keep_failed_job_dirs for policy in policies),
     )
+
+
+def _cluster_of(name: str, table: Mapping[str, object]) -> object:
+    return table.get("cluster_name", name)

@@ -10,6 +10,7 @@ import attrs
 import click
 
 from molq.cleanup import Cleaned, clean_up
+from molq.cli.jobs import check_cluster_is_known
 from molq.cli.output import print_json, show_warnings, size, visible
 from molq.policies import RetentionPolicy
 from molq.profile_retention import retention_of
@@ -54,6 +55,8 @@ def command(
         "keep_failed_job_dirs": False if delete_failed else None,
     }
     store = JobStore()
+    if cluster is not None:
+        check_cluster_is_known(store, cluster)
     names = store.cluster_names() if cluster is None else [cluster]
     # All of them first: a mistake in a profile is told before anything is deleted.
     policies = {name: _policy(name, typed) for name in names}

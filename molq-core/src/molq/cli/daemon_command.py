@@ -11,9 +11,10 @@ from contextlib import contextmanager
 import click
 
 from molq.cleanup import clean_up
+from molq.cli.jobs import check_cluster_is_known
 from molq.cli.output import show_warnings
 from molq.daemon import run_rounds
-from molq.errors import MolqError
+from molq.errors import ConfigError, MolqError
 from molq.profile_retention import retention_of
 from molq.store import JobStore
 from molq.submitor import Submitor
@@ -38,6 +39,12 @@ def command(cluster: str | None, once: bool, interval: float, no_cleanup: bool) 
     """
     show_warnings()
     store = JobStore()
+    if cluster is not None:
+        try:
+            check_cluster_is_known(store, cluster)
+        except ConfigError as error:
+            # It may be started before the first job is submitted.
+            _log.warning("%s; its jobs are looked after once there are some", error)
     rounds = _Rounds(store, cluster, interval, run_cleanup=not no_cleanup)
     run_rounds(rounds.run, once=once, interval=interval)
 

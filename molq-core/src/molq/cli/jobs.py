@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable
 
 from molq.cli.output import show_warnings
-from molq.errors import CommandError, MolqError
+from molq.errors import CommandError, ConfigError, MolqError
+from molq.profile_retention import clusters_of_profiles
 from molq.records import JobRecord
 from molq.store import JobStore
 from molq.submitor import Submitor
@@ -37,6 +38,21 @@ def split_element(text: str) -> tuple[str, int | None]:
     if not index.isascii() or not index.isdigit() or len(index) > 9:
         raise CommandError(f"{text!r} names no element of an array; write ID.INDEX, such as 1f3a9c02.3")
     return prefix, int(index)
+
+
+def check_cluster_is_known(store: JobStore, name: str) -> None:
+    """Refuse the name of a cluster that has no jobs and no profile.
+
+    Raises:
+        ConfigError: it is one, or the profiles cannot be read.
+    """
+    have = store.cluster_names()
+    if name in have:
+        return
+    known = sorted({*have, *clusters_of_profiles()})
+    if name not in known:
+        there_are = f"there are {', '.join(known)}" if known else "there is none yet"
+        raise ConfigError(f"no job was submitted to a cluster {name!r}, and no profile is for it; {there_are}")
 
 
 def by_cluster(records: Iterable[JobRecord]) -> dict[tuple[str, str], list[JobRecord]]:

@@ -85,6 +85,7 @@ def open_submitor(
     """
     if profile is None:
         assert scheduler is not None
-        return Submitor(cluster or scheduler, scheduler, scheduler_options=parse_options(scheduler, pairs))
+        name = scheduler if cluster is None else cluster
+        return Submitor(name, scheduler, scheduler_options=parse_options(scheduler, pairs))
     options = parse_options(profile.scheduler, pairs, profile.scheduler_options)
     return Submitor.from_profile(profile, cluster_name=cluster, scheduler_options=options)
