@@ -348,6 +348,12 @@ def test_a_handle_where_an_id_belongs_is_told_apart(submitor: Submitor):
         submitor.watch([handle])
 
 
+@pytest.mark.parametrize("jobs_dir", ["", " "])
+def test_a_folder_without_a_name_is_refused(home: Path, jobs_dir: str):
+    with pytest.raises(ConfigError, match="jobs_dir is empty; give a folder, such as "):
+        Submitor("here", jobs_dir=jobs_dir)
+
+
 def test_a_retention_policy_of_the_wrong_kind_is_refused(submitor: Submitor):
     with pytest.raises(ConfigError, match="retention_policy must be a RetentionPolicy, not an int"):
         submitor.cleanup(retention_policy=3)

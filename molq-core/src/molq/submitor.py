@@ -74,6 +74,8 @@ class Submitor(JobQueries):
         check_argument("defaults", defaults, SubmitorDefaults)
         check_argument("store", store, JobStore, wanted="a JobStore, such as JobStore('jobs.db')")
         check_argument("jobs_dir", jobs_dir, str, os.PathLike, wanted="the path of a folder")
+        if jobs_dir is not None and not os.fspath(jobs_dir).strip():
+            raise ConfigError("jobs_dir is empty; give a folder, such as '.molq/jobs', or leave it out")
         check_argument("default_retry_policy", default_retry_policy, RetryPolicy)
         check_argument("retention_policy", retention_policy, RetentionPolicy)
         check_argument("profile_name", profile_name, str, wanted="the name of a profile")
