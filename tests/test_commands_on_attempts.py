@@ -215,9 +215,11 @@ def test_a_file_of_variables_that_cannot_be_read_is_named_without_its_values(mol
     ("arguments", "sentence"),
     [
         (("--retry-wait", "5s"), "say how often the job is to be tried again with --retries N"),
-        (("--retries", "2", "--more-memory", "much"), "--more-memory takes FACTOR or FACTOR:CAP"),
-        (("--retries", "2", "--more-time", "1"), "must be a number of more than 1"),
+        (("--retries", "2", "--memory", "1G", "--more-memory", "much"), "--more-memory takes FACTOR or FACTOR:CAP"),
+        (("--retries", "2", "--time", "1m", "--more-time", "1"), "must be a number of more than 1"),
         (("--retries", "-1"), "is not in the range"),
+        (("--retries", "2", "--more-memory", "2:64G"), "--more-memory multiplies what --memory asks for"),
+        (("--retries", "2", "--more-time", "2", "--memory", "1G"), "asks for nothing; give --time too"),
         (("--retries", "1", "--retry-on-exit-code", "300"), "takes numbers from 0 to 255, not 300"),
     ],
 )
@@ -232,7 +234,8 @@ def test_a_retry_policy_that_makes_no_sense_is_one_sentence(molq: Molq, argument
 def test_a_whole_policy_can_be_typed(molq: Molq, store: JobStore):
     options = ("--retries", "4", "--retry-on", "lost", "--retry-on", "failed", "--retry-on-exit-code", "75")
     more = ("--retry-wait", "10m", "--more-memory", "2:64G", "--more-time", "1.5")
-    job_id = molq("submit", "local", *options, *more, "--", "true").stdout.split()[0]
+    limits = ("--memory", "16M", "--time", "1h")
+    job_id = molq("submit", "local", *options, *more, *limits, "--", "true").stdout.split()[0]
 
     assert store.request(job_id)["retry"] == {
         "max_attempts": 5,
@@ -276,6 +279,7 @@ retry.max_attempts = 3
 retry.retry_on_exit_codes = [75]
 retry.backoff = { mode = "fixed", initial_seconds = 60.0 }
 retry.escalate = { memory_factor = 2.0 }
+defaults.resources.time_limit = "1h"
 """
 
 

@@ -8,16 +8,27 @@ from typing import Any
 import attrs
 
 from molq.errors import CommandError
+from molq.job_spec import JobResources
 from molq.policies import RetryEscalation, RetryPolicy
 from molq.quantities import Duration, Memory
 
 
-def policy_of(options: Mapping[str, Any], default: RetryPolicy | None) -> RetryPolicy | None:
+def policy_of(
+    options: Mapping[str, Any], default: RetryPolicy | None, usual: JobResources | None = None
+) -> RetryPolicy | None:
     """Return the policy that the options make of ``default``; ``default`` itself if they say nothing.
 
+    Args:
+        options: the options of the command line, by their names.
+        default: the policy of the profile.
+        usual: what a job asks for by the profile.
+
     Raises:
-        CommandError, ValueError: an option has no value that can be used.
+        CommandError, ValueError: an option has no value that can be used, or multiplies what the job does not ask for.
     """
+    usual = usual or JobResources()
+    _check_is_asked_for(options, "more_memory", "memory", usual.memory)
+    _check_is_asked_for(options, "more_time", "time_limit", usual.time_limit)
     base = default or RetryPolicy()
     changes: dict[str, Any] = {}
     if options["retries"] is not None:
@@ -45,6 +56,15 @@ def policy_of(options: Mapping[str, Any], default: RetryPolicy | None) -> RetryP
     if policy.max_attempts == 1 and options["retries"] is None:
         raise CommandError("say how often the job is to be tried again with --retries N")
     return policy
+
+
+def _check_is_asked_for(options: Mapping[str, Any], option: str, field: str, usual: object) -> None:
+    if options[option] is not None and options[field] is None and usual is None:
+        given_by = {"memory": "--memory", "time_limit": "--time"}[field]
+        raise CommandError(
+            f"--{option.replace('_', '-')} multiplies what {given_by} asks for, and the job asks for nothing; "
+            f"give {given_by} too"
+        )
 
 
 def _factor(option: str, text: str) -> tuple[float, str]:

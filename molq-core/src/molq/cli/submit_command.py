@@ -55,7 +55,7 @@ def command(words: tuple[str, ...], **options: Any) -> int:
     scheduler, argv = split_words(words, options["profile"])
     profile = profile_of(options["profile"])
     submitor = open_submitor(scheduler, profile, options["pairs"], options["cluster"])
-    retry = policy_of(options, profile.retry if profile else None)
+    retry = policy_of(options, profile.retry if profile else None, profile.defaults.resources if profile else None)
     request = {**request_of(argv, options), "retry": retry}
     if options["dry_run"]:
         # Slow to import, since it knows of profiles.
