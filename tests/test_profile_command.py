@@ -233,6 +233,22 @@ def test_list_shows_broken_profiles_beside_good_ones(molq: Molq, file: Path):
     assert re.search(r"^here +local +mine +ok$", molq("profile", "list").stdout, re.MULTILINE)
 
 
+def test_list_tells_of_a_profile_whose_every_submission_is_refused(molq: Molq, file: Path):
+    file.write_text(
+        _FILE + "[profiles.bad]\nscheduler = 'local'\ndefaults.scheduling = { qos = 'q', node_count = 2 }\n"
+    )
+
+    rows = {row["name"]: row for row in json.loads(molq("profile", "list", "--json").stdout)}
+    submitted = molq("submit", "-p", "bad", "--", "true")
+
+    why = "scheduler 'local' does not support node_count 2, qos; drop them, or submit to a scheduler that does"
+    assert rows["bad"] == {
+        "name": "bad", "scheduler": "local", "cluster_name": "bad", "status": f"submissions are refused: {why}",
+    }  # fmt: skip
+    assert rows["here"]["status"] == "ok"
+    assert (submitted.returncode, submitted.stderr) == (2, f"molq: error: {why}\n")
+
+
 def test_show_tells_what_holds_and_keeps_secrets(molq: Molq, file: Path):
     shown = json.loads(molq("profile", "show", "here", "--json").stdout)
     table = molq("profile", "show", "here").stdout

@@ -11,13 +11,14 @@ import attrs
 
 from molq.backend import SchedulerOptions
 from molq.discovery import load_backend
-from molq.errors import BackendError
+from molq.errors import BackendError, ConfigError
 from molq.field_rules import check_line, check_optional
 from molq.job_spec import SubmitorDefaults
 from molq.plain_problems import PlainValueError, Problem
 from molq.plain_values import field_kinds, read_class
 from molq.policies import RetentionPolicy, RetryPolicy
 from molq.profile_file import ProfileFile
+from molq.requests import build_spec, check_supported
 
 
 def _check_path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -140,6 +141,16 @@ def profile_problems(name: str, table: object) -> tuple[Problem, ...]:
     except PlainValueError as error:
         return error.problems
     return ()
+
+
+def why_refused(profile: MolqProfile) -> str | None:
+    """Return why a submission that gives nothing beside the profile is refused; None if it is not."""
+    spec = build_spec(profile.defaults, argv=["true"], upstreams={})
+    try:
+        check_supported(load_backend(profile.scheduler), spec)
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def profile_kinds(table: object) -> tuple[dict[str, Any], list[Problem]]:

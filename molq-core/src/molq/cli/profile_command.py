@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from molq.cli.output import print_json, print_table, visible
-from molq.config import read_profile
+from molq.config import read_profile, why_refused
 from molq.config_file import config_path
 from molq.plain_problems import PlainValueError
 from molq.profile_file import ProfileFile, config_error, problem_lines
@@ -56,7 +56,9 @@ def _row(name: str, table: object) -> dict[str, Any]:
     except PlainValueError as error:
         status = "; ".join(problem_lines(error.problems))
         return {"name": name, "scheduler": None, "cluster_name": None, "status": status}
-    return {"name": name, "scheduler": profile.scheduler, "cluster_name": profile.cluster_name, "status": "ok"}
+    refused = why_refused(profile)
+    status = "ok" if refused is None else f"submissions are refused: {refused}"
+    return {"name": name, "scheduler": profile.scheduler, "cluster_name": profile.cluster_name, "status": status}
 
 
 @command.command("show", short_help="Show all settings of a profile.")
