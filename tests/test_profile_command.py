@@ -133,6 +133,23 @@ def test_the_retry_policy_of_a_profile_holds_and_gives_way_field_by_field(molq: 
     assert [attempt["profile_name"] for attempt in attempts] == ["here", "here"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "is_exclusive"), [((), True), (("--exclusive",), True), (("--no-exclusive",), False)]
+)
+def test_nodes_that_a_profile_wants_alone_can_be_shared(
+    molq: Molq, file: Path, fake_slurm: FakeSlurm, typed: tuple[str, ...], is_exclusive: bool
+):
+    file.write_text(
+        '[profiles.gpu]\nscheduler = "slurm"\ndefaults.scheduling = { queue = "q", exclusive_node = true }\n'
+    )
+
+    reply = molq("submit", "-p", "gpu", *typed, "--dry-run", "--", "true")
+
+    assert ("#SBATCH --exclusive" in reply.stdout) is is_exclusive
+    assert ("scheduling.exclusive_node" in reply.stderr) is is_exclusive
+    assert "#SBATCH --partition=q" in reply.stdout
+
+
 def test_a_profile_of_slurm_reaches_slurm(molq: Molq, home: Path, fake_slurm: FakeSlurm):
     for key, value in {
         "scheduler": "slurm",

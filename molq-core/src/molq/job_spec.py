@@ -138,7 +138,8 @@ class JobScheduling:
         dependency: a dependency in the scheduler's own words, passed on unseen. Excludes ``dependencies``.
         dependencies: upstream jobs by molq's ids. Excludes ``dependency``.
         node_count: how many nodes; the scheduler's default is one.
-        exclusive_node: whether the job wants its nodes for itself. Default False.
+        exclusive_node: whether the job wants its nodes for itself. Default False, which gives way to a True of the
+            defaults or the profile: a call cannot undo that.
         array_spec: the indices of an array job: ``"0-9"``, ``"1,3,5-7"``, ``"0-99:2"``; ``"0-99%4"`` runs at most
             four at once.
         email: the address that the scheduler writes to.

@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
 import click
 
 from molq.cli.variables import variables_of
 from molq.job_spec import JobExecution, JobResources, JobScheduling, Script
 from molq.quantities import Duration, Memory
 from molq.store import JobStore
+
+if TYPE_CHECKING:
+    from molq.config import MolqProfile
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -29,7 +33,12 @@ _OPTIONS = (
     click.option("--account", metavar="NAME", help="The account that is charged."),
     click.option("--priority", metavar="WORD", help="The scheduler's own word or number."),
     click.option("--nodes", "node_count", type=int, metavar="N", help="How many nodes."),
-    click.option("--exclusive", "exclusive_node", is_flag=True, help="Have the nodes for this job alone."),
+    click.option(
+        "--exclusive/--no-exclusive",
+        "exclusive_node",
+        default=None,
+        help="Have the nodes for this job alone, or not though the profile says so.",
+    ),
     click.option("--array", "array_spec", metavar="INDICES", help="Run once for each index: 0-9, 1,3,5-7, 0-99:2%4."),
     click.option("--email", metavar="ADDRESS", help="Where the scheduler writes to."),
     click.option("--qos", metavar="NAME", help="The quality of service."),
@@ -65,7 +74,6 @@ _SCHEDULING = (
     "priority",
     "dependency",
     "node_count",
-    "exclusive_node",
     "array_spec",
     "email",
     "qos",
@@ -98,7 +106,9 @@ def request_of(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, A
             gpu_type=options["gpu_type"],
             time_limit=None if time_limit is None else Duration.parse(time_limit),
         ),
-        "scheduling": JobScheduling(**{name: options[name] for name in _SCHEDULING}),
+        "scheduling": JobScheduling(
+            **{name: options[name] for name in _SCHEDULING}, exclusive_node=bool(options["exclusive_node"])
+        ),
         "execution": JobExecution(
             env=variables_of(options["env_file"], options["env"]),
             cwd=options["cwd"],
@@ -108,6 +118,18 @@ def request_of(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, A
         ),
         **_upstreams(options),
     }
+
+
+def without_what_is_undone(profile: MolqProfile, options: Mapping[str, Any]) -> MolqProfile:
+    """Return the profile without ``exclusive_node`` if the command line undoes that.
+
+    No request can: a False in it is what it has when nothing was said, and so gives way to a profile.
+    """
+    scheduling = profile.defaults.scheduling
+    if options["exclusive_node"] is not False or scheduling is None:
+        return profile
+    shared = attrs.evolve(scheduling, exclusive_node=False)
+    return attrs.evolve(profile, defaults=attrs.evolve(profile.defaults, scheduling=shared))
 
 
 def _script(path: str | None) -> Script | None:

@@ -12,7 +12,7 @@ from molq.cli.element_logs import ElementLogs, element_announcer
 from molq.cli.following import LogReader, Reader, follow
 from molq.cli.outcomes import exit_code_of, outcome_line
 from molq.cli.output import SHORT_ID, plain, print_json, print_table, visible
-from molq.cli.request_options import request_of, request_options
+from molq.cli.request_options import request_of, request_options, without_what_is_undone
 from molq.cli.retry_options import policy_of
 from molq.cli.targets import CommandBehindDashes, open_submitor, profile_of, split_words, target_options
 from molq.job_state import JobState
@@ -54,6 +54,8 @@ def command(words: tuple[str, ...], **options: Any) -> int:
     """  # noqa: D301 - click takes the character \b for: leave these lines as they are
     scheduler, argv = split_words(words, options["profile"])
     profile = profile_of(options["profile"])
+    if profile is not None:
+        profile = without_what_is_undone(profile, options)
     submitor = open_submitor(scheduler, profile, options["pairs"], options["cluster"])
     retry = policy_of(options, profile.retry if profile else None, profile.defaults.resources if profile else None)
     request = {**request_of(argv, options), "retry": retry}
