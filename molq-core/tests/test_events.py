@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from molq.errors import JobNotFoundError
-from molq.events import EventPayload, EventType
+from molq.events import EventBus, EventPayload, EventTail, EventType
 from molq.job_state import JobState
+from molq.store import JobStore
 
 
 @pytest.fixture
@@ -285,3 +287,89 @@ def test_a_job_whose_row_was_cleaned_up_meanwhile_stops_nobody(cluster, heard, m
     tail.catch_up()
 
     assert [payload.record for payload in events] == [None, None]
+
+
+def tail_beside(cluster, bus):
+    """Return the tail of another Submitor of the process, with a connection of its own."""
+    return EventTail(JobStore(cluster.store.path), "c", "memory", bus)
+
+
+def test_many_submitors_of_a_cluster_tell_each_step_once_on_their_bus(cluster):
+    bus, first = cluster.listen()
+    second = tail_beside(cluster, bus)
+    events = []
+    for event in EventType:
+        bus.on(event, events.append)
+    job = cluster.submit()
+    cluster.start(job)
+    cluster.look()
+
+    second.catch_up()
+    first.catch_up()
+    cluster.end(job, 0)
+    cluster.look()
+    first.catch_up()
+    second.catch_up()
+
+    assert names(events) == [
+        "STATUS_CHANGE", "STATUS_CHANGE", "STATUS_CHANGE", "JOB_STARTED",
+        "STATUS_CHANGE", "JOB_COMPLETED", "ALL_COMPLETED",
+    ]  # fmt: skip
+
+
+def test_a_submitor_that_comes_later_neither_repeats_nor_skips_a_step(cluster):
+    bus, first = cluster.listen()
+    events = []
+    bus.on("status_change", events.append)
+    cluster.submit()
+    first.catch_up()
+    cluster.submit()
+
+    second = tail_beside(cluster, bus)
+    second.catch_up()
+    first.catch_up()
+
+    assert [payload.transition.new_state.name for payload in events] == ["CREATED", "SUBMITTED"] * 2
+
+
+def test_a_submitor_goes_on_telling_when_the_one_before_it_is_closed(cluster):
+    bus = EventBus()
+    store = JobStore(cluster.store.path)
+    first = EventTail(store, "c", "memory", bus)
+    second = tail_beside(cluster, bus)
+    events = []
+    bus.on("status_change", events.append)
+    first.catch_up()
+    store.close()
+    cluster.submit()
+
+    second.catch_up()
+
+    assert len(events) == 2
+
+
+def test_each_bus_is_told_for_itself(cluster):
+    (bus, tail), (other_bus, other) = cluster.listen(), cluster.listen()
+    heard, heard_elsewhere = [], []
+    bus.on("status_change", heard.append)
+    other_bus.on("status_change", heard_elsewhere.append)
+    cluster.submit()
+
+    tail.catch_up()
+    other.catch_up()
+
+    assert len(heard) == len(heard_elsewhere) == 2
+
+
+def test_of_many_threads_one_tells_a_step(cluster):
+    bus, _ = cluster.listen()
+    tails = [tail_beside(cluster, bus) for _ in range(8)]
+    events = []
+    bus.on("status_change", events.append)
+    for _ in range(5):
+        cluster.submit()
+
+    with ThreadPoolExecutor(len(tails)) as threads:
+        list(threads.map(lambda tail: tail.catch_up(), tails))
+
+    assert len(events) == len({(p.job_id, p.transition.new_state) for p in events}) == 10

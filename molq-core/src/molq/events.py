@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from molq.errors import JobNotFoundError
 from molq.job_state import JobState
 from molq.records import JobRecord, StatusTransition
 from molq.store import JobStore
+from molq.told import Told
 
 _log = logging.getLogger("molq.events")
 
@@ -68,10 +71,16 @@ Handler = Callable[[EventPayload], object]
 
 
 class EventBus:
-    """Calls handlers when events are emitted, in the order in which they subscribed."""
+    """Calls handlers when events are emitted, in the order in which they subscribed.
+
+    Submitors may share one: what happens to a job is emitted once, however many of them are for its cluster.
+    """
 
     def __init__(self) -> None:
         self._handlers: dict[EventType, tuple[Handler, ...]] = {}
+        self._lock = threading.Lock()
+        # Weak: a cluster that nobody in this process follows any more is begun anew.
+        self._told: weakref.WeakValueDictionary[tuple[str, str, str], Told] = weakref.WeakValueDictionary()
 
     def on(self, event: EventType | str, handler: Handler) -> None:
         """Call ``handler`` with an ``EventPayload`` whenever ``event`` is emitted."""
@@ -105,9 +114,20 @@ class EventBus:
         """Whether anybody has subscribed to anything."""
         return any(self._handlers.values())
 
+    def told_of(self, store: JobStore, cluster_name: str, scheduler: str) -> Told:
+        """Return what was told here of a cluster, which all that follow it in this process share."""
+        key = (os.path.realpath(store.path), cluster_name, scheduler)
+        with self._lock:
+            told = self._told.get(key)
+            if told is None:
+                told = self._told[key] = Told(store.newest_transition())
+            return told
+
 
 class EventTail:
     """Emits what was recorded since the last time, once, in order. What nobody listened to is over.
+
+    Tails of one cluster on one bus share what was told: whichever comes first tells it.
 
     Args:
         store: where transitions are recorded.
@@ -120,36 +140,20 @@ class EventTail:
         self._store = store
         self._cluster = (cluster_name, scheduler)
         self._bus = bus
-        self._lock = threading.Lock()
-        self._seen = store.newest_transition()
-        self._last_end = self._completed = self._seen
+        self._told = bus.told_of(store, cluster_name, scheduler)
 
     def catch_up(self) -> None:
         """Emit the transitions that were recorded since the last call, by any process."""
         if not self._bus.is_heard:
-            self._seen = self._last_end = self._completed = self._store.newest_transition()
+            self._told.pass_over(self._store.newest_transition())
             return
-        for number, transition in self._store.transitions_after(self._seen, *self._cluster):
-            if self._is_first_to_see(number, is_end=transition.new_state.is_terminal):
+        for number, transition in self._store.transitions_after(self._told.seen, *self._cluster):
+            if self._told.is_first_to_see(number, is_end=transition.new_state.is_terminal):
                 self._emit(transition)
-        if self._last_end > self._completed and not self._store.jobs(*self._cluster, limit=1):
-            with self._lock:
-                is_told, self._completed = self._last_end <= self._completed, self._last_end
-            if not is_told:
-                self._bus.emit(EventType.ALL_COMPLETED)
-
-    def _is_first_to_see(self, number: int, *, is_end: bool) -> bool:
-        """Move on to a transition; tell whether this thread was the first to do so.
-
-        Moved on before anybody is told: a handler may itself wait for jobs, and so come here again.
-        """
-        with self._lock:
-            if number <= self._seen:
-                return False
-            self._seen = number
-            if is_end:
-                self._last_end = number
-            return True
+        if not self._told.has_news_of_ends or self._store.jobs(*self._cluster, limit=1):
+            return
+        if self._told.is_first_to_complete():
+            self._bus.emit(EventType.ALL_COMPLETED)
 
     def _emit(self, transition: StatusTransition) -> None:
         try:
