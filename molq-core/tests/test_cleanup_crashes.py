@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,26 @@ from molq.policies import RetentionPolicy
 from molq.store import JobStore
 store = JobStore(sys.argv[1])
 print("ready", flush=True)
+clean_up(store, RetentionPolicy(), float(sys.argv[2]))
+"""
+
+# Both wait until the other is there too; each dies before what it would do next after some steps.
+_CLEANING_BESIDE_ANOTHER = """
+import os, signal, sys
+steps = int(sys.argv[3])
+def step(event, _):
+    global steps
+    if event in ("os.rename", "os.remove", "os.rmdir"):
+        steps -= 1
+        if steps < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+from molq.cleanup import clean_up
+from molq.policies import RetentionPolicy
+from molq.store import JobStore
+store = JobStore(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+sys.addaudithook(step)
 clean_up(store, RetentionPolicy(), float(sys.argv[2]))
 """
 
@@ -103,21 +122,26 @@ def test_a_cleanup_killed_at_each_system_call_is_finished_by_the_next(history, t
     assert deaths > 40
 
 
-def test_cleanups_killed_at_random_beside_each_other_are_finished_by_the_next(history):
+def test_cleanups_killed_at_some_step_beside_each_other_are_finished_by_the_next(history):
     staying = {history.job(JobState.FAILED, age=40).job_id, history.job(JobState.QUEUED).job_id}
     for number in range(300):
         job = history.job(age=50 + number % 50)
         (Path(job.job_dir) / "a" / "b" / "c").mkdir(parents=True)
-    command = [sys.executable, "-c", _CLEANING, str(history.store.path), str(NOON)]
+    command = [sys.executable, "-c", _CLEANING_BESIDE_ANOTHER, str(history.store.path), str(NOON)]
 
-    for number in range(10):
-        pair = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    for steps in ((7 * number, 11 * number + 3) for number in range(10)):
+        pair = [
+            subprocess.Popen(
+                [*command, str(few)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            for few in steps
+        ]
         for process in pair:
             process.stdout.readline()
-        time.sleep(0.003 * number)
         for process in pair:
-            process.kill()
-        assert [process.communicate()[1] for process in pair] == [b"", b""]
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+        assert [(process.communicate()[1], process.returncode) for process in pair] == [(b"", -9), (b"", -9)]
         _assert_sound(history.store, history.folders(), staying)
     assert len(history.folders()) > len(staying), "there was too little to do for all these deaths"
     clean_up(history.store, RetentionPolicy(), NOON + 1)
