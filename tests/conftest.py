@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,14 +17,16 @@ from molq import JobStore, Submitor
 from molq_slurm.testing import FakeSlurm
 
 
-def _processes_that_mention(text: str) -> list[int]:
+def _processes_that_mention(folder: Path) -> list[int]:
+    """Return the processes whose command line or environment names the folder, or what is in it."""
+    name = re.compile(re.escape(os.fsencode(folder)) + rb"(?![\w.-])")  # …/run1 is no part of …/run10
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
         except OSError:
             continue
-        if text.encode() in told and int(entry.name) != os.getpid():
+        if name.search(told) and int(entry.name) != os.getpid():
             found.append(int(entry.name))
     return found
 
@@ -37,8 +40,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.chdir(work)
     yield home
-    deadline = time.monotonic() + 10
-    while (pids := _processes_that_mention(str(tmp_path))) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 30
+    while (pids := _processes_that_mention(tmp_path)) and time.monotonic() < deadline:
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
