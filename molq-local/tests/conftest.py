@@ -48,7 +48,7 @@ class PlainCommands:
     environment: Mapping[str, str] = attrs.field(factory=lambda: dict(os.environ))
 
 
-def until(question: Callable[[], T], seconds: float = 20.0) -> T:
+def until(question: Callable[[], T], seconds: float = 60.0) -> T:
     """Return the first answer that is true; fail if there is none in time."""
     give_up_at = time.monotonic() + seconds
     while True:
@@ -147,14 +147,14 @@ class LocalQueue:
         until(lambda: self.state(job) is not JobState.QUEUED)
         return int(start.read_text().split()[1])
 
-    def wait_for_end(self, job: SubmittedJob, seconds: float = 20.0) -> JobReport:
+    def wait_for_end(self, job: SubmittedJob) -> JobReport:
         """Wait until the job is over."""
 
         def ended() -> JobReport | None:
             report = self.report(job)
             return report if report.state is not None and report.state.is_terminal else None
 
-        return until(ended, seconds)  # type: ignore[return-value]
+        return until(ended)  # type: ignore[return-value]
 
     def cancel(self, *jobs: SubmittedJob) -> tuple[CancelReceipt, ...]:
         """Cancel the jobs."""
@@ -162,7 +162,7 @@ class LocalQueue:
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
         """Run a statement on the queue's file."""
-        with contextlib.closing(sqlite3.connect(self.state_dir / "queue.db", timeout=20)) as connection, connection:
+        with contextlib.closing(sqlite3.connect(self.state_dir / "queue.db", timeout=60)) as connection, connection:
             return connection.execute(statement, values).fetchall()
 
     def agent(self) -> int:

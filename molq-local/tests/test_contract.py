@@ -22,7 +22,7 @@ class _LocalCluster:
     options: LocalSchedulerOptions
 
     def run(self, job_id):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         with QueueFile(Place(self.options.folder())) as queue:
             while time.monotonic() < deadline:
                 (job,) = Requests(queue).known([int(job_id)])

@@ -88,19 +88,20 @@ def test_both_outputs_can_share_one_file(queue, tmp_path):
 def test_a_hundred_jobs_run_once_each_and_never_more_than_four(queue, tmp_path):
     seen = tmp_path / "seen"
     seen.mkdir()
-    command = (
-        f"mkdir {seen}/$MOLQ_LOCAL_ID && ls {seen} | grep -vc done; mv {seen}/$MOLQ_LOCAL_ID {seen}/$MOLQ_LOCAL_ID.done"
-    )
+    own, running = f"{seen}/$MOLQ_LOCAL_ID", f"ls {seen} | grep -vc done"
+    command = f"mkdir {own} && {running}; mv {own} {own}.done"
+    # The first ones wait for each other.
+    first = f"mkdir {own} && while [ $({running}) -lt 4 ] && ! ls {seen} | grep -q done; do sleep 0.01; done; {running}"
+    first = f"{first}; mv {own} {own}.done"
     options = {"max_concurrent": 4, "cpu_count": 100}
     queue.options = type(queue.options)(state_dir=queue.state_dir, idle_seconds=0.3, **options)
-    jobs = [queue.submit(command) for _ in range(100)]
+    jobs = [queue.submit(first if number < 4 else command) for number in range(100)]
 
     queue.until(lambda: all(r.state is JobState.SUCCEEDED for r in queue.poll(*jobs)))
 
     assert len(list(seen.iterdir())) == 100
     counts = [int((job.job_dir / "stdout.log").read_text()) for job in jobs]
-    assert max(counts) <= 4
-    assert max(counts) > 1
+    assert max(counts) == 4
 
 
 def test_jobs_share_the_cpus_and_the_head_waits_with_a_reason(queue, tmp_path):
@@ -140,8 +141,8 @@ def test_a_job_over_its_time_limit_is_ended(queue):
 
     report = queue.wait_for_end(job)
 
-    assert (report.state, report.cause) == (JobState.TIMED_OUT, "timeout")
-    assert 1 <= report.finished_at - report.started_at < 4
+    assert (report.state, report.cause, report.signal) == (JobState.TIMED_OUT, "timeout", 15)
+    assert report.finished_at - report.started_at >= 1
 
 
 def test_a_job_that_ignores_the_time_limit_is_killed_after_its_grace(queue):
@@ -151,7 +152,7 @@ def test_a_job_that_ignores_the_time_limit_is_killed_after_its_grace(queue):
     report = queue.wait_for_end(job)
 
     assert (report.state, report.signal) == (JobState.TIMED_OUT, 9)
-    assert 2 <= report.finished_at - report.started_at < 5
+    assert report.finished_at - report.started_at >= 2
     assert queue.processes() == []
 
 
@@ -323,10 +324,11 @@ def test_the_queues_files_are_private_whatever_the_umask(queue, umask):
     assert all(b"canary" not in p.read_bytes() for p in queue.state_dir.iterdir() if p.is_file())
 
 
-def test_the_site_is_described(queue):
+def test_the_site_is_described(queue, tmp_path):
     before = {f.name: f.value for f in hooks.molq_probe_site(queue.options)}
-    job = queue.submit("sleep 0.2")
+    job = queue.submit(f"while [ ! -e {tmp_path}/gate ]; do sleep 0.02; done")
     after = {f.name: f.value for f in hooks.molq_probe_site(queue.options)}
+    (tmp_path / "gate").touch()
     queue.wait_for_end(job)
 
     assert (before["agent"], before["jobs"]) == ("asleep", "none")

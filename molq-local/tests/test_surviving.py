@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shlex
@@ -43,22 +44,30 @@ def test_the_agent_holds_none_of_its_submitters_pipes(queue):
         from molq_local.wake import ensure_agent
         QueueFile(Place(sys.argv[1]), create=True).close()
         os.set_inheritable(os.pipe()[1], True)
-        ensure_agent(Place(sys.argv[1]), 2.0, os.environ)
+        ensure_agent(Place(sys.argv[1]), 40.0, os.environ)
         """
     )
     path = os.pathsep.join(sys.path)
 
-    # It would wait for the agent if that had its output open.
-    start = time.monotonic()
+    # It would wait for the agent's end if that had its output open.
     subprocess.run([sys.executable, "-c", code, str(queue.state_dir), path], capture_output=True, check=True)
 
-    assert time.monotonic() - start < 1.9
     pid = queue.agent()
-    shown = {os.path.realpath(f"/proc/{pid}/fd/{n}").rpartition("/")[2] for n in os.listdir(f"/proc/{pid}/fd")}
+    assert pid
     known = {"null", "agent.log", "agent.lock", "wake", "queue.db", "queue.db-wal", "queue.db-shm", "children"}
-    assert {name for name in shown if not name.startswith("pipe:")} <= known
-    # The two ends of its own pipe.
-    assert sum(os.readlink(f"/proc/{pid}/fd/{n}").startswith("pipe:") for n in os.listdir(f"/proc/{pid}/fd")) == 2
+
+    # The agent may just be about to start, with files of Python's open; it has the two ends of a pipe of its own.
+    queue.until(lambda: _open_files(pid)[0] <= known and _open_files(pid)[1] == 2)
+
+
+def _open_files(pid):
+    """Return the names of a process's open files, and how many ends of pipes it has."""
+    open_files = []
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            open_files.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    pipes = [file for file in open_files if file.startswith("pipe:")]
+    return {os.path.basename(file) for file in open_files if file not in pipes}, len(pipes)
 
 
 def test_the_agent_ends_when_it_is_idle_and_another_comes_with_work(queue):
@@ -78,18 +87,19 @@ def test_work_that_comes_while_the_agent_ends_is_never_forgotten(queue):
     for _ in range(40):
         job = queue.submit()
         # No poll, which would wake an agent: the exit file alone has to come.
-        queue.until((job.job_dir / "exit").exists, seconds=5)
+        queue.until((job.job_dir / "exit").exists)
 
 
 def test_jobs_outlive_a_killed_agent_and_the_next_one_knows_their_end(queue, tmp_path):
-    gate = tmp_path / "gate"
-    short = queue.submit("sleep 0.2; (exit 4)")
+    first_gate, gate = tmp_path / "first-gate", tmp_path / "gate"
+    short = queue.submit(f"while [ ! -e {first_gate} ]; do sleep 0.02; done; (exit 4)")
     long = queue.submit(f"while [ ! -e {gate} ]; do sleep 0.02; done; (exit 5)")
     queue.wait_for_start(short)
     pid = queue.wait_for_start(long)
     queue.until(lambda: queue.sql("SELECT count(*) FROM jobs WHERE state = 'running'") == [(2,)])
 
     queue.kill_agent()
+    first_gate.touch()
     queue.until((short.job_dir / "exit").exists)
 
     assert queue.is_alive(pid)
@@ -99,7 +109,6 @@ def test_jobs_outlive_a_killed_agent_and_the_next_one_knows_their_end(queue, tmp
     gate.touch()
     adopted = queue.wait_for_end(long)
     assert (adopted.state, adopted.exit_code) == (JobState.FAILED, 5)
-    assert (tmp_path / "gate").exists()
 
 
 def test_an_adopted_job_is_cancelled_with_all_its_processes(queue, tmp_path):
@@ -117,14 +126,15 @@ def test_an_adopted_job_is_cancelled_with_all_its_processes(queue, tmp_path):
 
 
 def test_the_time_limit_of_an_adopted_job_goes_on(queue):
-    job = queue.submit("sleep 60", time_limit=Duration(2))
+    job = queue.submit("sleep 3600", time_limit=Duration(1800))
     queue.wait_for_start(job)
+    queue.until(lambda: queue.sql("SELECT state FROM jobs") == [("running",)])
     queue.kill_agent()
+    queue.sql("UPDATE jobs SET launched_boottime = launched_boottime - 1800")
 
     report = queue.wait_for_end(job)
 
-    assert report.state is JobState.TIMED_OUT
-    assert report.finished_at - report.started_at < 5
+    assert (report.state, report.cause) == (JobState.TIMED_OUT, "timeout")
 
 
 def test_a_job_that_ended_unseen_without_an_exit_file_is_lost(queue):
