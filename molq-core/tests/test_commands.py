@@ -140,8 +140,8 @@ def test_a_program_that_writes_without_end_is_ended(monkeypatch):
 def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with open(tmp_path / "fifo", "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as fifo:
-        with pytest.raises(CommandFailedError, match=r"'bash -c .*' did not answer within 1 s") as caught:
-            running().run(["bash", "-c", TREE, "_", str(tmp_path / "fifo")], timeout=1.0)
+        with pytest.raises(CommandFailedError, match=r"'bash -c .*' did not answer within 3 s") as caught:
+            running().run(["bash", "-c", TREE, "_", str(tmp_path / "fifo")], timeout=3.0)
 
         pids = [int(line) for line in os.read(fifo.fileno(), 1000).split()]
         poll = select.poll()

@@ -376,6 +376,6 @@ def test_garbage_is_never_a_job_that_is_over_and_ours(text, exit_code):
 def test_a_long_line_is_read_in_time():
     line = f"1 me DONE normal vm vm {' ' * 200_000}x\n"
 
-    before = time.perf_counter()
+    before = time.process_time()
     assert parse_wide(f"{HEADER}{line * 5}", has_tags=True) == ()
-    assert time.perf_counter() - before < 5
+    assert time.process_time() - before < 5

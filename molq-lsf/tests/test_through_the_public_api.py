@@ -48,7 +48,7 @@ def test_a_job_runs_and_its_end_is_known(lsf, submitor):
     job = submitor.submit(command="echo hello; exit 3", execution=JobExecution(job_name="it's\nmine [1]"))
     lsf.run(job.scheduler_job_id)
 
-    record = job.wait(timeout=20)
+    record = job.wait(timeout=60)
 
     assert (record.state, record.exit_code, record.job_name) == (JobState.FAILED, 3, "it's\nmine [1]")
     assert Path(record.stdout_path).read_text() == "hello\n"
@@ -59,7 +59,7 @@ def test_what_a_command_holds_is_no_directive(lsf, submitor, tmp_path):
     job = submitor.submit(argv=["printf", "%s", text])
     lsf.run(job.scheduler_job_id)
 
-    record = job.wait(timeout=20)
+    record = job.wait(timeout=60)
 
     assert record.state is JobState.SUCCEEDED
     assert Path(record.stdout_path).read_text() == text
@@ -181,7 +181,7 @@ def test_each_element_of_an_array_has_files_of_its_own(lsf, submitor):
     for index in (1, 2):
         lsf.run(f"{job.scheduler_job_id}_{index}")
 
-    record = job.wait(timeout=20)
+    record = job.wait(timeout=60)
 
     assert record.state is JobState.SUCCEEDED
     for index in (1, 2):
@@ -192,7 +192,7 @@ def test_a_job_that_kills_itself_is_no_success(lsf, submitor):
     job = submitor.submit(command="kill -9 $$")
     lsf.run(job.scheduler_job_id)
 
-    record = job.wait(timeout=20)
+    record = job.wait(timeout=60)
 
     assert (record.state, record.signal, record.exit_code) == (JobState.FAILED, 9, 137)
 
@@ -261,7 +261,7 @@ def test_whoever_waits_for_an_array_is_held_back_until_molq_knows_its_end(lsf, s
     before = len(lsf.jobs())
     for index in (1, 2):
         lsf.run(f"{array.scheduler_job_id}_{index}")
-    array.wait(timeout=20)
+    array.wait(timeout=60)
     submitor.refresh()
 
     assert before == 2
@@ -302,7 +302,7 @@ def test_a_job_that_is_given_back_to_the_queue_runs_again_under_its_own_id(lsf, 
     submitor.refresh()
     lsf.run(job.scheduler_job_id)
 
-    assert job.wait(timeout=20).state is JobState.SUCCEEDED
+    assert job.wait(timeout=60).state is JobState.SUCCEEDED
 
 
 def test_a_submission_from_within_a_job_inherits_nothing_of_it(lsf, tmp_path, monkeypatch):
@@ -315,7 +315,7 @@ def test_a_submission_from_within_a_job_inherits_nothing_of_it(lsf, tmp_path, mo
     with Submitor("lab", "lsf", scheduler_options=lsf.options) as submitor:
         job = submitor.submit(command="env")
         lsf.run(job.scheduler_job_id)
-        output = Path(job.wait(timeout=20).stdout_path).read_text().splitlines()
+        output = Path(job.wait(timeout=60).stdout_path).read_text().splitlines()
 
     assert "outer" not in {line.partition("=")[2] for line in output}
     assert {"LS_COLORS=di=1", "LSF_ENVDIR=/etc/lsf"} <= set(output)

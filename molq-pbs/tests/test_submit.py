@@ -184,7 +184,7 @@ def test_an_openpbs_needs_no_word_about_its_dialect(fake_pbs, tmp_path, monkeypa
         job = one.submit(command="true")
         fake_pbs.run(job.scheduler_job_id)
 
-        assert job.wait(timeout=20).state is JobState.SUCCEEDED
+        assert job.wait(timeout=60).state is JobState.SUCCEEDED
 
 
 def test_a_limit_is_told_in_pbs_words(fake_pbs, submitor):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -102,11 +101,9 @@ def test_a_retry_of_an_array_runs_the_failed_elements_alone(submitor):
 
 def test_an_element_that_is_cancelled_while_it_waits_is_known_at_once(submitor):
     array = submitor.submit(argv=["sleep", "2"], scheduling=JobScheduling(array_spec="0-2%1"))
-    began = time.monotonic()
 
     submitor.cancel(array.job_id, elements=[2])
 
     assert {e.index: e.state for e in submitor.get_elements(array.job_id)}[2] is C
     record = array.wait(timeout=60)
     assert (record.state, record.failure_reason) == (C, "1 of 3 elements were cancelled: 2")
-    assert time.monotonic() - began < 30

@@ -19,7 +19,7 @@ def test_a_job_runs_and_its_end_is_known(fake_slurm, submitor):
     job = submitor.submit(command="echo hello; exit 3", execution=JobExecution(job_name="it's\nmine"))
     fake_slurm.run(job.scheduler_job_id)
 
-    record = job.wait(timeout=20)
+    record = job.wait(timeout=60)
 
     assert (record.state, record.exit_code, record.job_name) == (JobState.FAILED, 3, "it's\nmine")
     with open(record.stdout_path) as output:
@@ -77,7 +77,7 @@ def test_a_success_that_a_controller_starts_again_runs_once(fake_slurm, submitor
     fake_slurm.requeue(job.scheduler_job_id)
     fake_slurm.run(job.scheduler_job_id)
 
-    record = job.wait(timeout=20)
+    record = job.wait(timeout=60)
 
     assert (record.state, record.exit_code) == (JobState.SUCCEEDED, 0)
     with open("ran") as runs, open(record.stdout_path) as output:
@@ -96,7 +96,7 @@ def test_a_job_that_was_requeued_runs_again_under_its_own_id(fake_slurm, submito
     submitor.refresh()
     fake_slurm.run(job.scheduler_job_id)
 
-    assert job.wait(timeout=20).state is JobState.SUCCEEDED
+    assert job.wait(timeout=60).state is JobState.SUCCEEDED
 
 
 def test_each_element_of_an_array_has_files_of_its_own(fake_slurm, submitor, tmp_path):
@@ -104,7 +104,7 @@ def test_each_element_of_an_array_has_files_of_its_own(fake_slurm, submitor, tmp
     for index in (1, 2):
         fake_slurm.run(f"{job.scheduler_job_id}_{index}")
 
-    record = job.wait(timeout=20)
+    record = job.wait(timeout=60)
 
     assert record.state is JobState.SUCCEEDED
     for index in (1, 2):
