@@ -36,7 +36,7 @@ from molq import (
 )
 from molq.errors import UnsupportedFieldsError
 
-_ENOUGH = 30.0
+_ENOUGH = 60.0
 
 
 @pytest.mark.parametrize(("code", "state"), [(0, JobState.SUCCEEDED), (3, JobState.FAILED), (255, JobState.FAILED)])
