@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,16 +21,19 @@ for _name in ("recorded", "real_slurm"):
 
 
 @pytest.fixture(scope="session")
-def real_slurm(tmp_path_factory):
+def real_slurm():
     """A real Slurm, brought up once for all tests that need one."""
     from slurm_tests_real_slurm import RealSlurm, why_not
 
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    slurm = RealSlurm(tmp_path_factory.mktemp("slurm"))
+    # The path of a socket is short, whatever TMPDIR is.
+    folder = Path(tempfile.mkdtemp(prefix="molq-slurm-", dir="/tmp"))
+    slurm = RealSlurm(folder)
     yield slurm
     slurm.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
