@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -509,3 +510,19 @@ def test_nothing_is_asked_about_an_upstream_job_of_another_cluster(cluster, engi
         engine("other").submit(cluster.spec("true", dependencies=(DependencyRef(upstream.job_id),)))
 
     assert (cluster.store.tracked_job(upstream.job_id), cluster.scheduler.polls) == (before, polls)
+
+
+def test_a_script_is_on_disk_before_the_scheduler_is_asked_to_run_it(cluster, monkeypatch):
+    done, fsync = [], os.fsync
+
+    def note(descriptor):
+        fsync(descriptor)
+        done.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+
+    monkeypatch.setattr(os, "fsync", note)
+    cluster.scheduler.on_submit = lambda _: done.append("submitted")
+
+    cluster.submit(script=Script.inline("#!/bin/sh\ntrue\n"))
+
+    written = done[: done.index("submitted")]
+    assert {"payload", "job.sh"} <= {*written}
