@@ -394,3 +394,34 @@ def test_loops_that_are_closed_are_forgotten(cluster, monkeypatch):
     gc.collect()
 
     assert [loop() for loop in loops] == [None] * 4
+
+
+class NeverOver:
+    """Stands for a waiter of a job that does not end."""
+
+    def __init__(self):
+        self.monotonic = time.monotonic
+        self.steps = 0
+
+    def step(self, pending):
+        self.steps += 1
+        return [], 0.0
+
+    def too_late(self, pending, timeout):
+        return MolqTimeoutError("still active", timeout=timeout, active={})
+
+
+def test_nobody_looks_any_more_within_asyncio_when_nobody_waits():
+    never = NeverOver()
+    waiter = AsyncWaiter(never)
+
+    async def main():
+        with pytest.raises(MolqTimeoutError):
+            async for _ in waiter.as_they_end(["one"], 0.05):
+                raise AssertionError
+        # The look that is under way is the last one.
+        await asyncio.wait_for(waiter._task, 10)
+
+    asyncio.run(main())
+
+    assert never.steps >= 1
