@@ -190,9 +190,10 @@ def test_restarts_that_the_script_cannot_see_are_left_to_the_scripts_own_count(c
     cluster.start(job, restarts=1)
     cluster.say(job, JobState.RUNNING, restarts=7)
     cluster.refresh()
+    assert cluster.store.tracked_job(job.job_id).restarts == 1
 
     cluster.end(job, 0)
-    cluster.refresh()
+    cluster.look()
 
     assert cluster.state(job) is JobState.SUCCEEDED
 
@@ -488,3 +489,22 @@ def test_elements_of_a_wrong_kind_are_the_backends_fault(cluster, element):
 
     with pytest.raises(BackendError, match="wrong types"):
         cluster.poller.refresh()
+
+
+def test_a_strangers_job_under_the_id_does_not_show_the_job(cluster):
+    job, other = cluster.submit(), cluster.submit()
+    cluster.say(job, JobState.FAILED, tag="a stranger's", exit_code=3)
+    cluster.say(other, JobState.RUNNING)
+
+    unknown = cluster.poller.unknown_among([job, other])
+
+    assert [each.job_id for each in unknown] == [job.job_id]
+    assert [cluster.state(job), cluster.state(other)] == [JobState.SUBMITTED, JobState.RUNNING]
+    assert cluster.record(job).exit_code is None
+
+
+def test_what_the_scheduler_has_forgotten_is_unknown(cluster):
+    job, other = cluster.submit(), cluster.submit()
+    cluster.forget(job)
+
+    assert [each.job_id for each in cluster.poller.unknown_among([job, other])] == [job.job_id]
