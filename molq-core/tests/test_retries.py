@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -17,7 +18,9 @@ from molq.job_spec import Script
 from molq.job_state import JobState
 from molq.policies import RetentionPolicy, RetryBackoff, RetryEscalation, RetryPolicy
 from molq.quantities import Duration, Memory
+from molq.store import JobStore
 from molq.submitor import Submitor
+from molq.upkeep import Upkeep
 
 THREE = RetryPolicy(max_attempts=3, backoff=RetryBackoff("fixed", 10.0))
 
@@ -675,3 +678,71 @@ def test_a_job_whose_folder_was_cleaned_up_is_not_tried_again(cluster, submitor,
         submitor.retry(job.job_id)
 
     assert [record.state for record in cluster.store.family(job.job_id)] == [JobState.SUCCEEDED]
+
+
+def test_who_found_another_at_it_looks_again_although_nothing_has_changed(cluster):
+    job = cluster.submit(retry=THREE)
+    cluster.start(job)
+    cluster.say(job, JobState.FAILED, cause="node_fail")
+    cluster.refresh()
+    cluster.clock.turn(10)
+    upkeep = Upkeep(poller=cluster.poller, submitter=cluster.submitter)
+    with cluster.another_process().poller.turn():
+        upkeep.run()
+    assert cluster.latest(job).waits_in_molq
+
+    upkeep.run()
+
+    assert cluster.latest(job).state is JobState.SUBMITTED
+
+
+class OvertakenStore(JobStore):
+    """A store in which another process is faster once jobs have been read."""
+
+    overtake = staticmethod(lambda: None)
+
+    def tracked_jobs(self, job_ids):
+        jobs = super().tracked_jobs(job_ids)
+        overtake, self.overtake = self.overtake, lambda: None
+        overtake()
+        return jobs
+
+
+def test_what_another_process_has_submitted_meanwhile_is_not_asked_about_again(cluster):
+    job = cluster.submit(retry=THREE)
+    cluster.start(job)
+    cluster.say(job, JobState.FAILED, cause="node_fail")
+    cluster.refresh()
+    cluster.clock.turn(10)
+    asked, other = cluster.scheduler.polls, cluster.another_process()
+    store = OvertakenStore(cluster.store.path)
+    store.overtake = other.keep_up
+
+    attrs.evolve(cluster, store=store).keep_up()
+
+    assert cluster.latest(job).state is JobState.SUBMITTED
+    assert len(cluster.scheduler.ids) == 2
+    assert cluster.scheduler.polls == asked + 1
+    store.close()
+
+
+def test_who_waits_does_what_is_due_but_rests_after_what_took_long(cluster, monkeypatch):
+    clock = cluster.clock
+    monkeypatch.setattr("molq.upkeep.time", SimpleNamespace(monotonic=clock))
+    first, second = cluster.submit(retry=THREE), cluster.submit(retry=THREE)
+    fail(cluster, first)
+    clock.turn(0.5)
+    fail(cluster, second)
+    clock.turn(9.5)
+    cluster.scheduler.on_submit = lambda _: clock.turn(0.1)
+    upkeep = Upkeep(poller=cluster.poller, submitter=cluster.submitter)
+    upkeep.run_now_and_then()
+    assert cluster.latest(first).state is JobState.SUBMITTED
+
+    clock.turn(0.9)
+    upkeep.run_now_and_then()
+    assert cluster.latest(second).waits_in_molq
+    clock.turn(0.2)
+    upkeep.run_now_and_then()
+
+    assert cluster.latest(second).state is JobState.SUBMITTED
