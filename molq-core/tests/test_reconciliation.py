@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from molq.backend import JobReport
@@ -506,6 +506,8 @@ def test_the_same_evidence_again_teaches_nothing_but_that_a_job_was_missed_once_
     for evidence, seconds in life:
         job = believed(job, evidence, NOW + seconds)
     once = believed(job, again, NOW)
+    # A success that is queued again is first believed to wait, and only then judged by what its files say.
+    assume(not (job.state is SUCCEEDED and once.state is QUEUED))
 
     twice = believed(once, again, NOW)
 
