@@ -12,9 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from molq import JobStore, Submitor
 from molq_slurm.testing import FakeSlurm
+
+# A busy machine takes its time for each example.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def _processes_that_mention(folder: Path) -> list[int]:

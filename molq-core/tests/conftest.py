@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import attrs
 import pytest
+from hypothesis import HealthCheck, settings
 
 from molq.backend import Commands, SchedulerOptions
 from molq.cancellation import cancel
@@ -31,6 +32,10 @@ from molq.testing.memory import MemoryOptions, MemoryScheduler
 from molq.tracking import Change, TrackedJob
 from molq.upkeep import Upkeep
 from molq.waiting import Waiter
+
+# A busy machine takes its time for each example.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 NOON = 1_750_000_000.0
 

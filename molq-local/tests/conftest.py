@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import attrs
 import pytest
+from hypothesis import HealthCheck, settings
 
 from molq.backend import (
     CancelReceipt,
@@ -27,6 +28,10 @@ from molq.backend import (
     SubmittedJob,
 )
 from molq_local import LocalSchedulerOptions, hooks, processes
+
+# A busy machine takes its time for each example.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 T = TypeVar("T")
 

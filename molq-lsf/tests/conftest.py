@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from molq_lsf.testing import FakeLSF, FakeSpectrumLSF
+
+# A busy machine takes its time for each example.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Tests are no packages, so the helpers beside them are loaded by their path.
 for _name in ("recorded", "real_lsf"):

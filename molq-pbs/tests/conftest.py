@@ -8,10 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from molq.commands import SystemCommands
 from molq_pbs import hooks
 from molq_pbs.testing import FakePBS, FakeTorque
+
+# A busy machine takes its time for each example.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Tests are no packages, so the helpers beside them are loaded by their path.
 for _name in ("recorded", "real_pbs"):
