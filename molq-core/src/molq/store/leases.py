@@ -77,19 +77,15 @@ class Leases:
 
     def take(self, cluster_name: str, scheduler: str, now: float) -> Lease | None:
         """Take the lease; None while another living process, or another thread of this one, holds it."""
-        holder = self._given_holder or f"{_this_process()} {self._suffix}"
+        holder, cluster = self._given_holder or f"{_this_process()} {self._suffix}", (cluster_name, scheduler)
+        with self._connection.reading() as sqlite:
+            # Many may wait for the same lease: they look before they lock the database.
+            if self._epoch_if_free(sqlite, cluster, holder, now) is None:
+                return None
         with self._connection.writing() as sqlite:
-            sqlite.execute(
-                "INSERT OR IGNORE INTO clusters (cluster_name, scheduler) VALUES (?, ?)", (cluster_name, scheduler)
-            )
-            current, epoch, expires_at = sqlite.execute(
-                "SELECT lease_holder, lease_epoch, lease_expires_at FROM clusters "
-                "WHERE cluster_name = ? AND scheduler = ?",
-                (cluster_name, scheduler),
-            ).fetchone()
-            # A clock that was set back must not make a lease last for ever.
-            holds = now < expires_at <= now + LEASE_SECONDS + _SKEW_SECONDS
-            if current is not None and holds and self._is_in_use(current, holder, (cluster_name, scheduler), epoch):
+            sqlite.execute("INSERT OR IGNORE INTO clusters (cluster_name, scheduler) VALUES (?, ?)", cluster)
+            epoch = self._epoch_if_free(sqlite, cluster, holder, now)
+            if epoch is None:
                 return None
             sqlite.execute(
                 "UPDATE clusters SET lease_holder = ?, lease_epoch = ?, lease_expires_at = ? "
@@ -118,6 +114,20 @@ class Leases:
                 f"UPDATE clusters SET {outcome} WHERE cluster_name = ? AND scheduler = ? AND lease_epoch = ?",
                 (*values, lease.cluster_name, lease.scheduler, lease.epoch),
             )
+
+    def _epoch_if_free(
+        self, sqlite: sqlite3.Connection, cluster: tuple[str, str], holder: str, now: float
+    ) -> int | None:
+        """Return the epoch of a lease that may be taken; None while somebody is at it."""
+        row = sqlite.execute(
+            "SELECT lease_holder, lease_epoch, lease_expires_at FROM clusters WHERE cluster_name = ? AND scheduler = ?",
+            cluster,
+        ).fetchone()
+        current, epoch, expires_at = row or (None, 0, 0.0)
+        # A clock that was set back must not make a lease last for ever.
+        holds = now < expires_at <= now + LEASE_SECONDS + _SKEW_SECONDS
+        is_held = current is not None and holds and self._is_in_use(current, holder, cluster, epoch)
+        return None if is_held else int(epoch)
 
     def _is_in_use(self, current: str, holder: str, cluster: tuple[str, str], epoch: int) -> bool:
         """Tell whether the current holder is still at it, as far as that can be told from here."""
