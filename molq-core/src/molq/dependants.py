@@ -35,7 +35,9 @@ class Refusals:
 
     def add(self, job_id: str, expression: str) -> None:
         """Remember that a job cannot be made to wait for this."""
-        self._times[job_id, expression] = time.monotonic()
+        now = time.monotonic()
+        self._times = {what: at for what, at in self._times.items() if now - at < _REFUSAL_SECONDS}
+        self._times[job_id, expression] = now
 
     def has(self, job_id: str, expression: str) -> bool:
         """Tell whether that was refused in the last minutes."""

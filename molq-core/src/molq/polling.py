@@ -208,6 +208,7 @@ class Poller:
         except (SchedulerError, BackendError) as error:
             self._warn_once("find", f"the scheduler could not be searched for unconfirmed jobs: {error}")
             return error
+        self._warned.discard("find")
         return None
 
     def _ask_about(self, jobs: Sequence[TrackedJob], lease: Lease) -> set[str]:
@@ -283,6 +284,7 @@ class Poller:
         except (SchedulerError, BackendError) as error:
             self._warn_once("cancel", f"jobs could not be cancelled, which will be tried again: {error}")
             return
+        self._warned.discard("cancel")
         refusals = {receipt.scheduler_job_id: receipt for receipt in receipts if not receipt.accepted}
         for job in waiting:
             if job.scheduler_job_id not in refusals:
