@@ -22,6 +22,14 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def signals_as_in_a_terminal() -> None:
+    """Ignore no signal, as what is started in the background does: programs under test would inherit that."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def _processes_that_mention(folder: Path) -> list[int]:
     """Return the processes whose command line or environment names the folder, or what is in it."""
     name = re.compile(re.escape(os.fsencode(folder)) + rb"(?![\w.-])")  # …/run1 is no part of …/run10
