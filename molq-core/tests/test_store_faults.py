@@ -84,7 +84,9 @@ def test_the_default_place_is_in_molq_home(monkeypatch, tmp_path):
 def test_a_home_that_is_not_known_is_explained(monkeypatch):
     monkeypatch.setenv("MOLQ_HOME", "~nobody-of-this-name/molq")
 
-    with pytest.raises(ConfigError, match="MOLQ_HOME is '~nobody-of-this-name/molq', and it is not known where the home"):
+    with pytest.raises(
+        ConfigError, match="MOLQ_HOME is '~nobody-of-this-name/molq', and it is not known where the home"
+    ):
         default_path()
 
 
