@@ -508,3 +508,17 @@ def test_what_the_scheduler_has_forgotten_is_unknown(cluster):
     cluster.forget(job)
 
     assert [each.job_id for each in cluster.poller.unknown_among([job, other])] == [job.job_id]
+
+
+def test_who_gets_the_lease_just_after_another_has_asked_does_not_ask_again(cluster):
+    cluster.submit()
+    cluster.refresh()
+    cluster.clock.turn(2)
+    polls = cluster.scheduler.polls
+
+    cluster.poller.poll_quietly(unless_within=5.0)
+    asked = cluster.scheduler.polls - polls
+    cluster.clock.turn(4)
+    cluster.poller.poll_quietly(unless_within=5.0)
+
+    assert (asked, cluster.scheduler.polls - polls) == (0, 1)

@@ -141,9 +141,11 @@ class Engine:
         store, poller = self.store, self.poller
         jobs = store.open_jobs(poller.cluster_name, poller.scheduler, poller.clock())
         in_a_hurry = poller.look(jobs)
-        is_due = bool(jobs) and not poller.was_asked_within(_SHARE_OF_INTERVAL * interval)
-        if is_due or (in_a_hurry and poller.poll_is_due(in_a_hurry=True)):
+        rest = _SHARE_OF_INTERVAL * interval
+        if in_a_hurry and poller.poll_is_due(in_a_hurry=True):
             poller.poll_quietly()
+        elif jobs and not poller.was_asked_within(rest):
+            poller.poll_quietly(unless_within=rest)  # another daemon may have been faster
         self.keep_up()
         if retention is not None and time.monotonic() - self._cleaned_at >= _CLEANUP_SECONDS:
             self._cleaned_at = time.monotonic()

@@ -118,10 +118,17 @@ class Poller:
                 return
         self._poll(lease)
 
-    def poll_quietly(self) -> None:
-        """Ask the scheduler unless another process is doing so. A failure is recorded and logged, and not raised."""
+    def poll_quietly(self, *, unless_within: float = 0.0) -> None:
+        """Ask the scheduler unless another process is doing so. A failure is recorded and logged, and not raised.
+
+        Args:
+            unless_within: seconds; if any process has asked it so shortly before, that is enough.
+        """
         lease = self._take_lease()
         if lease is None:
+            return
+        if self.was_asked_within(unless_within):
+            self.store.leases.give_back(lease, self.clock(), asked=False)
             return
         try:
             self._poll(lease)
