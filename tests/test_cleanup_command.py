@@ -51,6 +51,19 @@ def test_the_folder_goes_first_and_the_record_later(submitor: Submitor, store: J
         submitor.get(job_id)
 
 
+def test_folders_that_are_kept_for_longer_than_records_keep_the_records(
+    molq: Molq, submitor: Submitor, store: JobStore
+):
+    job_id = _run(submitor, "true", days=100)
+
+    reply = molq("cleanup", "--keep-job-dirs-days", "365")
+
+    assert (reply.returncode, reply.stdout) == (0, "nothing to clean up\n")
+    assert Path(submitor.get(job_id).job_dir).is_dir()
+    _age(store, job_id, 300)
+    assert "deleted 1 folder and 1 record" in molq("cleanup", "--keep-job-dirs-days", "365").stdout
+
+
 def test_output_that_was_sent_elsewhere_stays(submitor: Submitor, store: JobStore):
     handle = submitor.submit(command="echo hello", execution=JobExecution(output_file="out.txt"))
     handle.wait()
@@ -131,7 +144,7 @@ def test_the_command_takes_a_policy_and_a_cluster_and_prints_json(molq: Molq, su
 
     kept = molq("cleanup", "--cluster", "here", "--keep-job-dirs-days", "4", "--json")
     deleted = molq("cleanup", "-c", "here", "--keep-job-dirs-days", "4", "--delete-failed", "--json")
-    records = molq("cleanup", "--keep-records-days", "0", "--json")
+    records = molq("cleanup", "--keep-job-dirs-days", "0", "--keep-records-days", "0", "--json")
 
     assert json.loads(kept.stdout) == {"job_dirs": [], "records": [], "freed_bytes": 0}
     assert json.loads(deleted.stdout)["job_dirs"] == [folder]

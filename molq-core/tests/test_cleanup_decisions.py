@@ -122,10 +122,20 @@ def test_what_was_cleaned_is_not_cleaned_again():
     assert goes(family(member(age=90, cleaned=True))) == ([], True)
 
 
-def test_a_record_whose_days_are_over_takes_the_folder_with_it():
+@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
+@pytest.mark.parametrize("keep_failed", [True, False])
+def test_a_record_stays_as_long_as_a_folder_that_is_to_be_kept(state, keep_failed):
+    policy = RetentionPolicy(365, 30, keep_failed_job_dirs=keep_failed)
+
+    assert goes(family(member(state=state, age=364.99)), policy) == ([], False)
+    assert goes(family(member(state=state, age=365)), policy) == (["a"], True)
+
+
+def test_a_record_does_not_wait_for_a_folder_that_is_gone():
     policy = RetentionPolicy(keep_job_dirs_for_days=365, keep_terminal_records_for_days=30)
 
-    assert goes(family(member(age=31)), policy) == (["a"], True)
+    assert goes(family(member(age=31, cleaned=True)), policy) == ([], True)
+    assert goes(family(member("a", age=31, cleaned=True), member("b", age=31, attempt=2)), policy) == ([], False)
 
 
 def test_absurdly_many_days_are_just_long():

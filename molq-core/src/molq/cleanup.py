@@ -76,7 +76,8 @@ class _NotNowError(Exception):
 def judge(family: RetainedFamily, policy: RetentionPolicy, now: float) -> Verdict | None:
     """Return what may go of a family by now; None if nothing may.
 
-    Nothing goes while an attempt is active, another job depends on one, or a lost one may turn up again.
+    Nothing goes while an attempt is active, another job depends on one, or a lost one may turn up again. A record stays
+    as long as a folder: without it, nobody would find the folder again.
     """
     ended_at = family.ended_at
     if ended_at is None or family.is_awaited:
@@ -84,9 +85,10 @@ def judge(family: RetainedFamily, policy: RetentionPolicy, now: float) -> Verdic
     age = now - ended_at
     if any(member.state is JobState.LOST for member in family.members) and age < LOST_SECONDS:
         return None
-    with_records = age >= _seconds(policy.keep_terminal_records_for_days)
+    are_folders_due = age >= _seconds(policy.keep_job_dirs_for_days) or not family.has_folders
+    with_records = are_folders_due and age >= _seconds(policy.keep_terminal_records_for_days)
     is_kept = policy.keep_failed_job_dirs and family.latest.state is not JobState.SUCCEEDED
-    with_folders = with_records or (age >= _seconds(policy.keep_job_dirs_for_days) and not is_kept)
+    with_folders = with_records or (are_folders_due and not is_kept)
     folders = tuple(m for m in reversed(family.members) if with_folders and m.cleaned_at is None)
     return Verdict(folders=folders, with_records=with_records) if folders or with_records else None
 
@@ -213,10 +215,10 @@ def _candidates(
     store: JobStore, policy: RetentionPolicy, now: float, cluster_name: str, scheduler: str | None
 ) -> Iterator[list[RetainedFamily]]:
     """Yield the families that ended long enough ago, as far as that shows in the index of ends."""
-    records = _seconds(policy.keep_terminal_records_for_days)
-    folders = min(records, _seconds(policy.keep_job_dirs_for_days))
-    for cleaned, age in ((False, folders), (True, records)):
-        yield from store.retention.ended_families(cluster_name, scheduler, cleaned=cleaned, until=now - age, now=now)
+    ages = {False: policy.keep_job_dirs_for_days, True: policy.keep_terminal_records_for_days}
+    for cleaned, days in ages.items():
+        until = now - _seconds(days)
+        yield from store.retention.ended_families(cluster_name, scheduler, cleaned=cleaned, until=until, now=now)
 
 
 def _seconds(days: int) -> float:

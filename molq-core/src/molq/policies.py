@@ -169,7 +169,8 @@ class RetentionPolicy:
 
     Args:
         keep_job_dirs_for_days: days after its end until a job's folder may be deleted. Default 30.
-        keep_terminal_records_for_days: days after its end until a job's record may be deleted. Default 90.
+        keep_terminal_records_for_days: days after its end until a job's record may be deleted; it stays at least as
+            long as the folder. Default 90.
         keep_failed_job_dirs: whether folders of jobs that did not succeed are kept with their record. Default True.
 
     Raises:

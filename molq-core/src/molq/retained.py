@@ -45,6 +45,11 @@ class RetainedFamily:
         return self.members[-1]
 
     @property
+    def has_folders(self) -> bool:
+        """Whether the folder of any attempt may still be there."""
+        return any(member.cleaned_at is None for member in self.members)
+
+    @property
     def ended_at(self) -> float | None:
         """When the last attempt ended; None if one is active, or it is not known of one."""
         ends = [member.finished_at if member.state.is_terminal else None for member in self.members]

@@ -30,7 +30,8 @@ from molq.store import JobStore
     "--keep-records-days",
     metavar="N",
     type=click.IntRange(min=0),
-    help="Keep the records of jobs that ended in the last N days; default: as the profiles say, or 90.",
+    help="Keep the records of jobs that ended in the last N days, and of those whose folder stays; default: as the "
+    "profiles say, or 90.",
 )
 @click.option("--delete-failed", is_flag=True, help="Delete folders of jobs that did not succeed before their record.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
