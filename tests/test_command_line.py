@@ -173,6 +173,30 @@ def test_misuse_is_one_sentence_and_exit_code_2(molq: Molq, arguments: tuple[str
     assert reply.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        (("local", "python3", "-c", "print(6*7)"), "local -- python3 -c 'print(6*7)'"),
+        (("local", "--block", "echo", "--name", "foo"), "local --block -- echo --name foo"),
+        (("--cpus", "1", "local", "ls", "-la"), "--cpus 1 local -- ls -la"),
+        (("local", "echo", "--", "hi"), "local -- echo hi"),
+        (("local", "-e", "TOKEN=secret", "printenv"), "local -e 'TOKEN=…' -- printenv"),
+    ],
+)
+def test_a_command_that_is_not_behind_dashes_is_refused_with_the_line_that_is_right(
+    molq: Molq, arguments: tuple[str, ...], right: str
+):
+    reply = molq("submit", *arguments)
+
+    assert reply.returncode == 2
+    assert (
+        f"the command stands behind --, and {right.split(' -- ')[1].split(maxsplit=1)[0]!r} before it" in reply.stderr
+    )
+    assert f"; try: molq submit {right}; see: molq submit --help\n" in reply.stderr
+    assert "secret" not in reply.stderr
+    assert molq("list", "--all").stdout == "no jobs\n"
+
+
 def test_a_missing_program_is_the_jobs_failure(molq: Molq):
     reply = molq("submit", "local", "--block", "--", "no-such-program")
 

@@ -39,7 +39,7 @@ INTERRUPTED = 130
 @click.option("--block", is_flag=True, help="Wait, show the job's output, and exit as the job does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job's record as JSON.")
 def command(words: tuple[str, ...], **options: Any) -> int:
-    """Submit a job to SCHEDULER (see: molq backends), or where a profile says.
+    """Submit a job to SCHEDULER (see: molq backends), or where a profile says. The command stands behind --.
 
     \b
     Examples:

@@ -23,9 +23,42 @@ class CommandBehindDashes(click.Command):
     """Keeps the ``--`` that click would drop, so that a scheduler before it is told from a command behind it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Double the first ``--``: click takes one of the two away."""
-        at = args.index(_DASHES) + 1 if _DASHES in args else len(args)
-        return super().parse_args(ctx, [*args[:at], *([_DASHES] if at < len(args) else []), *args[at:]])
+        """Double the first ``--``: click takes one of the two away.
+
+        Raises:
+            UsageError: a command begins before the dashes, so that its options would be taken for molq's.
+        """
+        at = args.index(_DASHES) if _DASHES in args else len(args)
+        before, behind = args[:at], args[at + 1 :]
+        self._check_words(ctx, before, behind)
+        return super().parse_args(ctx, [*before, *([_DASHES, _DASHES] if at < len(args) else []), *behind])
+
+    def _check_words(self, ctx: click.Context, before: list[str], behind: list[str]) -> None:
+        options, words = self._until_word(ctx, before)
+        has_profile = options.get("profile") is not None
+        if words and not has_profile:
+            more, words = self._until_word(ctx, words[1:])
+            if more.get("profile") is not None:
+                # A scheduler too many, which split_words tells.
+                return
+            options["env"] = [*options.get("env", ()), *more.get("env", ())]
+        if not words or (has_profile and behind):
+            return
+        typed = before[: len(before) - len(words)]
+        for pair in options.get("env", ()):
+            # The value may be a secret.
+            typed = [text.replace(pair, f"{pair.partition('=')[0]}=…") for text in typed]
+        right = shlex.join(["molq", "submit", *typed, _DASHES, *words, *behind])
+        raise click.UsageError(f"the command stands behind --, and {words[0]!r} before it; try: {right}", ctx=ctx)
+
+    def _until_word(self, ctx: click.Context, args: list[str]) -> tuple[dict[str, Any], list[str]]:
+        """Return the options before the first word, and the words from there on."""
+        parser = self.make_parser(ctx)
+        parser.allow_interspersed_args = False
+        options, _, _ = parser.parse_args([*args])
+        words = options.pop("words", None)
+        # Without words, click says so by None or, since 8.3, by a value of its own.
+        return options, [*words] if isinstance(words, tuple | list) else []
 
 
 def target_options(command: _Command) -> _Command:
@@ -51,9 +84,9 @@ def split_words(words: Sequence[str], profile: str | None) -> tuple[str | None, 
     if profile is None:
         if not before:
             raise _misuse("name a scheduler, or a profile with --profile")
-        return before[0], (*before[1:], *behind)
+        return before[0], behind
     if before:
-        right = shlex.join(["molq", "submit", "--profile", profile, _DASHES, *(behind or before)])
+        right = shlex.join(["molq", "submit", "--profile", profile, _DASHES, *(behind or ("COMMAND",))])
         raise _misuse(f"a profile says which scheduler, so {before[0]!r} has no place before --; try: {right}")
     return None, behind
 
