@@ -291,6 +291,62 @@ def test_a_job_outlives_the_terminal_it_was_submitted_from(molq: Molq, tmp_path:
     assert molq("watch").returncode == 0
 
 
+def _in_a_shell(line: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+
+
+@pytest.mark.parametrize(("redirection", "why"), [(">/dev/full", "No space left on device"), (">&-", "it is closed")])
+@pytest.mark.parametrize("options", ["", "--json", "--block"])
+def test_a_job_whose_id_cannot_be_printed_is_named_on_standard_error_and_not_to_be_submitted_again(
+    molq: Molq, redirection: str, why: str, options: str
+):
+    reply = _in_a_shell(f"molq submit local {options} -- echo hi {redirection}")
+
+    (job,) = json.loads(molq("list", "--all", "--json").stdout)
+    assert reply.returncode == 75
+    assert reply.stderr.startswith(f"molq: error: cannot write to standard output: {why}")
+    assert f"; job {job['job_id']} was submitted all the same, so do not submit it again" in reply.stderr
+    assert reply.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("arguments", ["list", "--help", "--version", "submit --help", "backends", "logs {}"])
+def test_output_that_cannot_be_written_is_one_sentence(molq: Molq, arguments: str, redirection: str):
+    job_id = _submitted(molq, "--", "echo", "hi") if "{}" in arguments else ""
+    if job_id:
+        molq("watch", job_id)
+
+    reply = _in_a_shell(f"molq {arguments.format(job_id)} {redirection}")
+
+    assert reply.returncode == 1
+    assert reply.stderr.startswith("molq: error: cannot write to standard output: ")
+    assert reply.stderr.count("\n") == 1
+
+
+def test_a_job_outlives_a_reader_that_has_enough_of_its_output(molq: Molq):
+    reply = _in_a_shell("molq submit local --block --shell 'echo hi; sleep 0.3; yes' | head -n 1")
+
+    (job,) = json.loads(molq("list", "--json").stdout)
+    assert reply.stdout == "hi\n"
+    assert f"job {job['job_id']} was submitted all the same" in reply.stderr
+    molq("cancel", job["job_id"])
+
+
+def test_closed_streams_are_no_reason_for_a_traceback(molq: Molq):
+    script = _in_a_shell("molq submit local --script - <&-")
+    silent = _in_a_shell("molq submit local -- true 2>&-")
+    misused = _in_a_shell("molq submit nowhere -- true >/dev/full 2>&1")
+
+    assert (script.returncode, script.stderr.count("\n")) == (2, 1)
+    assert "--script - reads the script from standard input, which is closed" in script.stderr
+    assert (silent.returncode, silent.stdout.count("\n")) == (0, 1)
+    assert misused.returncode == 2
+
+
 def test_options_of_the_backend_can_be_typed(molq: Molq):
     good = molq("submit", "local", "-o", "max_concurrent=1", "-o", "kill_grace=2s", "--block", "--", "echo", "hi")
     unknown = molq("submit", "local", "-o", "colour=red", "--", "true")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 import click
 
 from molq import __version__
+from molq.cli.streams import OutputLostError, give_up_output, prepare_streams, tell
 from molq.errors import CommandError, ConfigError, ConfigFileError, JobNotFoundError, MolqError, ScriptError
 
 _COMMANDS = {
@@ -31,6 +31,7 @@ _COMMANDS = {
 
 FAILURE = 1
 MISUSE = 2
+UNCONFIRMED = 75
 INTERRUPTED = 130
 
 
@@ -67,20 +68,21 @@ def molq() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code: 0 done, 1 failed, 2 misused, 75 unconfirmed."""
+    """Run the command line and return its exit code: 0 done, 1 failed, 2 misused, 75 not to be submitted again."""
+    prepare_streams()
     try:
-        return int(molq.main(list(arguments), prog_name="molq", standalone_mode=False) or 0)
+        code = int(molq.main(list(arguments), prog_name="molq", standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return code
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
         return _explain_usage(error)
     except (click.Abort, KeyboardInterrupt):
-        print("molq: interrupted", file=sys.stderr)
+        tell("molq: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough of it; nothing more may be flushed to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILURE
+    except OutputLostError as error:
+        return _explain_lost_output(error)
     except (MolqError, ValueError) as error:
         return _explain(error)
 
@@ -88,8 +90,23 @@ def run(arguments: Sequence[str]) -> int:
 def _explain_usage(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     hint = f"; see: {context.command_path} --help" if context is not None else ""
-    print(f"molq: error: {error.format_message().rstrip('.')}{hint}", file=sys.stderr)
+    tell(f"molq: error: {error.format_message().rstrip('.')}{hint}")
     return error.exit_code
+
+
+def _explain_lost_output(error: OutputLostError) -> int:
+    give_up_output()
+    for job_id in error.job_ids:
+        tell(
+            f"molq: error: {error}; job {job_id} was submitted all the same, so do not submit it again; "
+            f"see: molq status {job_id}"
+        )
+    if error.job_ids:
+        return UNCONFIRMED
+    # Whoever reads a pipe and leaves has enough of it.
+    if not isinstance(error.problem, BrokenPipeError):
+        tell(f"molq: error: {error}")
+    return FAILURE
 
 
 def _explain(error: Exception) -> int:
@@ -97,5 +114,5 @@ def _explain(error: Exception) -> int:
 
     misuses = (ConfigError, CommandError, ScriptError, JobNotFoundError)
     # The mistakes in a file are told one a line.
-    print(f"molq: error: {visible(str(error), keep_lines=isinstance(error, ConfigFileError))}", file=sys.stderr)
+    tell(f"molq: error: {visible(str(error), keep_lines=isinstance(error, ConfigFileError))}")
     return MISUSE if isinstance(error, misuses) or not isinstance(error, MolqError) else FAILURE

@@ -11,6 +11,7 @@ import attrs
 import click
 
 from molq.cli.variables import variables_of
+from molq.errors import CommandError
 from molq.job_spec import JobExecution, JobResources, JobScheduling, Script
 from molq.quantities import Duration, Memory
 from molq.store import JobStore
@@ -135,7 +136,11 @@ def without_what_is_undone(profile: MolqProfile, options: Mapping[str, Any]) -> 
 def _script(path: str | None) -> Script | None:
     if path is None:
         return None
-    return Script.inline(sys.stdin.read()) if path == "-" else Script.path(Path(path))
+    if path != "-":
+        return Script.path(Path(path))
+    if sys.stdin is None:
+        raise CommandError("--script - reads the script from standard input, which is closed")
+    return Script.inline(sys.stdin.read())
 
 
 def _upstreams(options: Mapping[str, Any]) -> dict[str, list[str]]:

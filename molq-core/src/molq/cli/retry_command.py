@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
 from molq.cli.jobs import find_jobs, submitors
 from molq.cli.output import SHORT_ID, plain, print_json, visible
+from molq.cli.streams import submitted
 from molq.errors import SubmitError
 from molq.job_state import JobState
 from molq.records import JobRecord
@@ -39,19 +41,25 @@ def command(job_ids: tuple[str, ...], as_json: bool) -> int:
                 print(f"molq: error: {visible(str(error))}", file=sys.stderr)
             else:
                 tried.append(store.latest_attempt(record.job_id))
+    failed = failed or any(record.state is JobState.FAILED for record in tried)
+    with submitted([record.job_id for record in tried]):
+        _tell(tried, as_json=as_json)
+    if failed:
+        return 1
+    return UNCONFIRMED if any(_is_unconfirmed(store, record) for record in tried) else 0
+
+
+def _tell(tried: Sequence[JobRecord], *, as_json: bool) -> None:
     if as_json:
         print_json([plain(record) for record in tried])
-    failed = failed or any(record.state is JobState.FAILED for record in tried)
-    for record in () if as_json else tried:
+        return
+    for record in tried:
         where = f" as {record.scheduler_job_id}" if record.scheduler_job_id else ""
         note = record.failure_reason or record.reason
         shown = f"{record.state.value}{where}" + (f": {note}" if note and not where else "")
         click.echo(
             f"{record.root_job_id[:SHORT_ID]}  attempt {record.attempt} ({record.job_id[:SHORT_ID]}) {visible(shown)}"
         )
-    if failed:
-        return 1
-    return UNCONFIRMED if any(_is_unconfirmed(store, record) for record in tried) else 0
 
 
 def _is_unconfirmed(store: JobStore, record: JobRecord) -> bool:

@@ -14,6 +14,7 @@ from molq.cli.outcomes import exit_code_of, outcome_line
 from molq.cli.output import SHORT_ID, plain, print_json, print_table, visible
 from molq.cli.request_options import request_of, request_options, without_what_is_undone
 from molq.cli.retry_options import policy_of
+from molq.cli.streams import submitted
 from molq.cli.targets import CommandBehindDashes, open_submitor, profile_of, split_words, target_options
 from molq.job_state import JobState
 from molq.records import JobRecord
@@ -50,7 +51,8 @@ def command(words: tuple[str, ...], **options: Any) -> int:
       molq submit local --shell 'sort data.txt | uniq -c > counts.txt'
 
     Exits with 0 once the job is submitted, and with 75 if the scheduler did not answer clearly: then molq adopts the
-    job as soon as it turns up, and it must not be submitted again.
+    job as soon as it turns up, and it must not be submitted again. So it is if standard output does not take the
+    job's id, which standard error then has.
     """  # noqa: D301 - click takes the character \b for: leave these lines as they are
     scheduler, argv = split_words(words, options["profile"])
     profile = profile_of(options["profile"])
@@ -68,10 +70,14 @@ def command(words: tuple[str, ...], **options: Any) -> int:
         print_table(("FIELD", "VALUE", "FROM"), list(rows), to_stderr=True)
         return 0
     handle = submitor.submit(**request)
-    record = submitor.get(handle.job_id)
-    if options["block"]:
-        return _block(submitor, record, as_json=options["as_json"])
-    if options["as_json"]:
+    with submitted([handle.job_id]):
+        record = submitor.get(handle.job_id)
+        block = _block if options["block"] else _tell
+        return block(submitor, record, as_json=options["as_json"])
+
+
+def _tell(_submitor: Submitor, record: JobRecord, *, as_json: bool) -> int:
+    if as_json:
         print_json(plain(record))
     elif record.state is JobState.CREATED:
         click.echo(f"{record.job_id}  {visible(record.reason or 'unconfirmed')}")
