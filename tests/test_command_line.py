@@ -419,6 +419,8 @@ def test_an_unclear_answer_of_the_scheduler_exits_with_75(molq: Molq, fake_slurm
 
     assert reply.returncode == 75
     assert "submission unconfirmed" in reply.stdout
+    assert f"molq: job {listed[0]['job_id']} is unconfirmed: do not submit it again" in reply.stderr
+    assert all(line.startswith("molq: ") for line in reply.stderr.splitlines())
     assert [job["job_id"] for job in listed] == [reply.stdout.split()[0]]
     assert listed[0]["state"] in ("created", "queued")
 

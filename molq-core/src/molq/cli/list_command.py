@@ -6,7 +6,7 @@ import time
 
 import click
 
-from molq.cli.output import JOB_HEADER, job_row, latest_of, plain, print_json, print_table
+from molq.cli.output import JOB_HEADER, job_row, latest_of, plain, print_json, print_table, show_warnings
 from molq.store import JobStore
 
 
@@ -18,6 +18,7 @@ from molq.store import JobStore
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(show_all: bool, cluster: str | None, limit: int, no_refresh: bool, as_json: bool) -> None:
     """List active jobs, oldest first; with --all those that are over too. Of several attempts the latest is shown."""
+    show_warnings()
     store = JobStore()
     records = latest_of(store.jobs(cluster, include_terminal=show_all, limit=limit))
     if not no_refresh and any(not record.state.is_terminal for record in records):

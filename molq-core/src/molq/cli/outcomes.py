@@ -15,6 +15,14 @@ def outcome_line(record: JobRecord) -> str:
     return visible(f"{record.root_job_id[:SHORT_ID]}  {record.state.value}{attempt}{took}{reason}")
 
 
+def unconfirmed_line(record: JobRecord) -> str:
+    """Return a line for a job of which nobody knows yet whether the scheduler has it."""
+    return (
+        f"job {record.job_id} is unconfirmed: do not submit it again; molq adopts it as soon as it turns up; "
+        f"see: molq status {record.root_job_id[:SHORT_ID]}"
+    )
+
+
 def exit_code_of(record: JobRecord) -> int:
     """Return 0 for a job that succeeded; otherwise its own exit code, if it has one that is not 0, or 1."""
     return 0 if record.state is JobState.SUCCEEDED else record.exit_code or 1

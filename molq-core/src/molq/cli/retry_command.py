@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from molq.cli.jobs import find_jobs, submitors
+from molq.cli.outcomes import unconfirmed_line
 from molq.cli.output import SHORT_ID, plain, print_json, visible
 from molq.cli.streams import submitted
 from molq.errors import SubmitError
@@ -46,7 +47,10 @@ def command(job_ids: tuple[str, ...], as_json: bool) -> int:
         _tell(tried, as_json=as_json)
     if failed:
         return 1
-    return UNCONFIRMED if any(_is_unconfirmed(store, record) for record in tried) else 0
+    unconfirmed = [record for record in tried if _is_unconfirmed(store, record)]
+    for record in unconfirmed:
+        print(f"molq: {unconfirmed_line(record)}", file=sys.stderr)
+    return UNCONFIRMED if unconfirmed else 0
 
 
 def _tell(tried: Sequence[JobRecord], *, as_json: bool) -> None:

@@ -10,9 +10,9 @@ import click
 from molq.array_indices import expand_indices
 from molq.cli.element_logs import ElementLogs, element_announcer
 from molq.cli.following import LogReader, Reader, follow
-from molq.cli.outcomes import exit_code_of, outcome_line
-from molq.cli.output import SHORT_ID, plain, print_json, print_table, visible
 from molq.cli.request_options import request_of, request_options, without_what_is_undone
+from molq.cli.outcomes import exit_code_of, outcome_line, unconfirmed_line
+from molq.cli.output import SHORT_ID, plain, print_json, print_table, show_warnings, visible
 from molq.cli.retry_options import policy_of
 from molq.cli.streams import submitted
 from molq.cli.targets import CommandBehindDashes, open_submitor, profile_of, split_words, target_options
@@ -54,6 +54,7 @@ def command(words: tuple[str, ...], **options: Any) -> int:
     job as soon as it turns up, and it must not be submitted again. So it is if standard output does not take the
     job's id, which standard error then has.
     """  # noqa: D301 - click takes the character \b for: leave these lines as they are
+    show_warnings()
     scheduler, argv = split_words(words, options["profile"])
     profile = profile_of(options["profile"])
     if profile is not None:
@@ -84,8 +85,10 @@ def _tell(_submitor: Submitor, record: JobRecord, *, as_json: bool) -> int:
     else:
         where = f"{visible(record.cluster_name)} as {record.scheduler_job_id}"
         click.echo(f"{record.job_id}  {record.state.value} to {where}")
-    is_unconfirmed = record.state is JobState.CREATED and record.not_before is None
-    return UNCONFIRMED if is_unconfirmed else 0
+    if record.state is JobState.CREATED and record.not_before is None:
+        print(f"molq: {unconfirmed_line(record)}", file=sys.stderr)
+        return UNCONFIRMED
+    return 0
 
 
 def _block(submitor: Submitor, record: JobRecord, *, as_json: bool) -> int:
