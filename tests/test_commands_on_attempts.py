@@ -164,6 +164,30 @@ def _wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def test_the_log_of_an_element_is_told_by_the_elements_own_state(molq: Molq, fake_slurm: FakeSlurm):
+    job_id = _array(molq, fake_slurm)
+    fake_slurm.run("1_0")
+    molq("cancel", f"{job_id}.2")
+
+    followed = molq("logs", "-f", f"{job_id}.0")
+    cancelled = molq("logs", "-f", f"{job_id}.2")
+    waiting = molq("logs", f"{job_id}.1")
+
+    assert (followed.returncode, followed.stdout) == (0, "said by 0\n")
+    assert cancelled.stderr.endswith(": it was cancelled before it wrote one\n")
+    assert waiting.stderr.endswith(": it has not started yet\n")
+
+
+def test_a_log_that_is_gone_is_told_by_how_the_job_ended(molq: Molq):
+    job_id = json.loads(molq("submit", "local", "--block", "--json", "--", "true").stdout)["job_id"]
+    Path(f".molq/jobs/{job_id}/stdout.log").unlink()
+
+    reply = molq("logs", job_id)
+
+    assert reply.returncode == 2
+    assert reply.stderr.endswith(": it succeeded, and the file was deleted since, or never written\n")
+
+
 def test_an_element_is_cancelled_alone(molq: Molq, fake_slurm: FakeSlurm):
     job_id = _array(molq, fake_slurm)
     fake_slurm.start("1_0")

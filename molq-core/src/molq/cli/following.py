@@ -81,21 +81,28 @@ class LogReader:
         self._stream.flush()
 
 
-def follow(submitor: Submitor, job_id: str, readers_of: Callable[[JobRecord], Sequence[Reader]]) -> JobRecord:
+def follow(
+    submitor: Submitor,
+    job_id: str,
+    readers_of: Callable[[JobRecord], Sequence[Reader]],
+    is_enough: Callable[[], bool] = lambda: False,
+) -> JobRecord:
     """Copy the logs of a job and of its further attempts until it is over, and return the last one's record.
 
     Args:
         submitor: knows the job.
         job_id: the job.
         readers_of: returns what reads the logs of an attempt.
+        is_enough: tells whether nothing more will be written, although the job is not over.
     """
     attempt = submitor.get_latest(job_id)
     readers = readers_of(attempt)
     while True:
+        record: JobRecord | None
         try:
             (record,) = submitor.watch([job_id], timeout=_TURN_SECONDS)
         except MolqTimeoutError:
-            record = None
+            record = submitor.get(attempt.job_id) if is_enough() else None
         _pump(readers)
         for later in submitor.get_retry_family(job_id)[attempt.attempt :]:
             last = submitor.get(attempt.job_id)
