@@ -68,10 +68,25 @@ def test_a_history_shows_all_attempts_and_all_steps(molq: Molq):
 
 def test_a_history_of_all_shows_the_latest_that_are_over(molq: Molq):
     assert molq("history").stdout.startswith("no job is over yet")
-    _retried(molq)
+    retried = _retried(molq)
+    other = molq("submit", "local", "--block", "--json", "--", "true")
 
-    assert [job["state"] for job in json.loads(molq("history", "--json").stdout)] == ["failed", "succeeded"]
+    shown = json.loads(molq("history", "--json").stdout)
+    assert [(job["root_job_id"], job["attempt"], job["state"]) for job in shown] == [
+        (json.loads(other.stdout)["job_id"], 1, "succeeded"),
+        (retried, 2, "succeeded"),
+    ][::-1]
+    assert re.search(r"attempt 2\b", molq("history").stdout)
     assert len(json.loads(molq("history", "--json", "-n", "1").stdout)) == 1
+
+
+def test_a_history_of_all_leaves_out_a_job_that_is_tried_again(molq: Molq):
+    job_id = _submitted_twice(molq)
+
+    reply = molq("history")
+
+    assert reply.stdout.startswith("no job is over yet")
+    molq("cancel", job_id)
 
 
 def test_status_and_logs_are_of_the_latest_attempt(molq: Molq):

@@ -24,7 +24,7 @@ _ATTEMPTS = ("ATTEMPT", "ID", "SCHEDULER ID", "STATE", "SUBMITTED", "TIME", "EXI
 def command(job_id: str | None, cluster: str | None, limit: int, as_json: bool) -> None:
     """Show all attempts of a job and the steps in their lives; without an ID, the latest jobs that are over.
 
-    No scheduler is asked.
+    Of those, each is shown by its latest attempt. No scheduler is asked.
     """
     store = JobStore()
     if job_id is None:

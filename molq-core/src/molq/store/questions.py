@@ -76,10 +76,12 @@ class Questions:
         return list(rows.records(reversed(found)))
 
     def ended_jobs(self, cluster_name: str | None = None, *, limit: int) -> list[JobRecord]:
-        """Return the newest ``limit`` jobs that are over, oldest first: of one cluster or of all."""
+        """Return the newest ``limit`` jobs that are over, oldest first, each by its latest attempt: of a cluster or all."""
         where, values = ("", []) if cluster_name is None else ("cluster_name = ? AND ", [rows.as_column(cluster_name)])
         found = self._connection.ask(
-            f"SELECT {rows.RECORD_COLUMNS} FROM jobs WHERE {where}{ENDED} ORDER BY number DESC LIMIT ?",
+            f"SELECT {rows.RECORD_COLUMNS} FROM jobs WHERE {where}{ENDED} AND NOT EXISTS (SELECT 1 FROM jobs later "
+            "WHERE later.root_job_id = jobs.root_job_id AND later.attempt > 1 AND later.attempt > jobs.attempt) "
+            "ORDER BY number DESC LIMIT ?",
             (*values, limit),
         )
         return list(rows.records(reversed(found)))
