@@ -97,6 +97,19 @@ def test_status_and_logs_are_of_the_latest_attempt(molq: Molq):
     assert molq("watch", job_id).returncode == 0
 
 
+def test_inspect_shows_the_latest_attempt_unless_another_is_named(molq: Molq, store: JobStore):
+    job_id = _retried(molq)
+    first, second = store.family(job_id)
+
+    def shown(*arguments: str) -> str:
+        told: str = json.loads(molq("inspect", *arguments, "--json").stdout)["job_id"]
+        return told
+
+    assert shown(job_id) == shown(second.job_id) == shown(first.job_id, "--attempt", "2") == second.job_id
+    assert shown(job_id, "--attempt", "1") == first.job_id
+    assert molq("inspect", job_id, "--attempt", "3").stderr.endswith("has 2 attempts, and no attempt 3\n")
+
+
 def test_a_job_is_tried_again_by_hand_under_its_own_id(molq: Molq):
     failed = molq("submit", "local", "--block", "--shell", "exit 4")
     assert failed.returncode == 4

@@ -11,6 +11,7 @@ from molq.array_elements import ElementReport
 from molq.array_indices import format_indices
 from molq.cli.jobs import find_jobs, refresh
 from molq.cli.output import clock, plain, print_json, print_table, visible
+from molq.errors import CommandError
 from molq.records import JobRecord
 from molq.store import JobStore
 
@@ -19,18 +20,19 @@ _TIMES = frozenset(name for name in JobRecord.__annotations__ if name.endswith((
 
 @click.command("inspect")
 @click.argument("job_id", metavar="ID")
+@click.option("--attempt", metavar="N", type=click.IntRange(min=1), help="Show this attempt; default: the latest.")
 @click.option("--no-refresh", is_flag=True, help="Do not ask the scheduler; show what is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
+def command(job_id: str, attempt: int | None, no_refresh: bool, as_json: bool) -> None:
     """Show all that is known of a job: its record, request, elements, neighbours and the steps in its life.
 
-    An id names one attempt; molq history shows them all.
+    Of several attempts the latest is shown, unless the id is that of another; molq history shows them all.
     """
     store = JobStore()
-    (record,) = find_jobs(store, [job_id])
+    (found,) = find_jobs(store, [job_id])
     if not no_refresh:
-        refresh(store, [record])
-        record = store.job(record.job_id)
+        refresh(store, [store.latest_attempt(found.job_id)])
+    record = _attempt(store, found.job_id, attempt)
     request = store.request(record.job_id)
     steps = store.transitions(record.job_id)
     # A job's attempts share its edges, which have the id of the first.
@@ -69,6 +71,17 @@ def command(job_id: str, no_refresh: bool, as_json: bool) -> None:
         ("WHEN", "FROM", "TO", "LEARNED FROM"),
         [(clock(s.timestamp), s.old_state or "-", s.new_state, s.reason or "") for s in steps],
     )
+
+
+def _attempt(store: JobStore, job_id: str, attempt: int | None) -> JobRecord:
+    family = store.family(job_id)
+    if attempt is None:
+        # The first attempt has the id of the job as a whole.
+        return family[-1] if family[0].job_id == job_id else store.job(job_id)
+    if attempt > len(family):
+        have = f"{len(family)} attempt" + ("s" if len(family) > 1 else "")
+        raise CommandError(f"job {family[0].job_id} has {have}, and no attempt {attempt}")
+    return family[attempt - 1]
 
 
 def _grouped(elements: Sequence[ElementReport]) -> list[tuple[str, ...]]:

@@ -76,7 +76,12 @@ class Questions:
         return list(rows.records(reversed(found)))
 
     def ended_jobs(self, cluster_name: str | None = None, *, limit: int) -> list[JobRecord]:
-        """Return the newest ``limit`` jobs that are over, oldest first, each by its latest attempt: of a cluster or all."""
+        """Return the newest ``limit`` jobs that are over, oldest first, each by its latest attempt.
+
+        Args:
+            cluster_name: the cluster; None for all.
+            limit: how many at most.
+        """
         where, values = ("", []) if cluster_name is None else ("cluster_name = ? AND ", [rows.as_column(cluster_name)])
         found = self._connection.ask(
             f"SELECT {rows.RECORD_COLUMNS} FROM jobs WHERE {where}{ENDED} AND NOT EXISTS (SELECT 1 FROM jobs later "
