@@ -287,6 +287,13 @@ def test_set_and_unset_say_what_they_did(molq: Molq, file: Path):
     assert tomllib.loads(file.read_text()) == {}
 
 
+def test_set_does_not_repeat_the_value_of_a_variable(molq: Molq, file: Path):
+    reply = molq("profile", "set", "here", "defaults.execution.env.SECRET", "abc")
+
+    assert reply.stdout == f"{file}: here: defaults.execution.env.SECRET = (not shown)\n"
+    assert "abc" in file.read_text()
+
+
 def test_a_value_may_begin_with_a_dash(molq: Molq, file: Path):
     reply = molq("profile", "set", "here", "defaults.scheduling.priority", "-10")
     refused = molq("profile", "set", "here", "retry.max_attempts", "-4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -29,11 +30,13 @@ class Edit:
         path: the file.
         value: the value that is set; None if something was unset.
         left: what is still wrong with the profile, and was before.
+        is_secret: whether the value may be one, which must not be shown.
     """
 
     path: Path
-    value: Any
+    value: Any = attrs.field(repr=False)
     left: tuple[Problem, ...]
+    is_secret: bool = False
 
 
 def set_key(name: str, key: str, text: str, path: str | os.PathLike[str] | None = None) -> Edit:
@@ -55,14 +58,15 @@ def set_key(name: str, key: str, text: str, path: str | os.PathLike[str] | None 
     keys = tuple(key.split("."))
     # A new scheduler decides which options there are.
     after = {**table, "scheduler": text} if keys == ("scheduler",) and isinstance(table, Mapping) else table
-    kind = _kind_of(keys, profile_kinds(after)[0])
+    kinds = profile_kinds(after)[0]
+    kind = _kind_of(keys, kinds)
     value = from_text(text, kind)
     try:
         read(value, kind)
     except PlainValueError as error:
         raise ConfigError("; ".join(f"{key}: {problem.sentence}" for problem in error.problems)) from error
     left = _rewrite(file, name, lambda text: set_value(text, ("profiles", name, *keys), value))
-    return Edit(file.path, value, left)
+    return Edit(file.path, value, left, is_secret=_may_be_secret(keys, kinds))
 
 
 def unset_key(name: str, key: str | None, path: str | os.PathLike[str] | None = None) -> Edit:
@@ -133,6 +137,18 @@ def _check_scheduler_first(name: str, key: str, file: ProfileFile) -> None:
     raise ConfigFileError(
         f"there is no profile {name!r} in {str(file.path)!r}{have}; begin one with: {begin} SCHEDULER", path=file.path
     )
+
+
+def _may_be_secret(keys: tuple[str, ...], kinds: Mapping[str, Any]) -> bool:
+    """Tell whether a key is in a field that its class does not show, as it is with variables."""
+    for key, below in itertools.pairwise(keys):
+        kind = inner_kind(kinds[key])
+        if not is_class(kind):
+            return False
+        if not attrs.fields_dict(kind)[below].repr:
+            return True
+        kinds = field_kinds(kind)
+    return False
 
 
 def _kind_of(keys: tuple[str, ...], kinds: Mapping[str, Any]) -> Any:

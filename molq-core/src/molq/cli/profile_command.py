@@ -104,7 +104,8 @@ def set_value(name: str, key: str, value: str) -> None:
     from molq.profile_edits import set_key
 
     edit = set_key(name, key, value)
-    click.echo(f"{visible(str(edit.path))}: {visible(name)}: {visible(key)} = {visible(_text(edit.value))}")
+    shown = "(not shown)" if edit.is_secret else visible(_text(edit.value))
+    click.echo(f"{visible(str(edit.path))}: {visible(name)}: {visible(key)} = {shown}")
     _warn(edit)
 
 
