@@ -373,11 +373,19 @@ def test_all_mistakes_of_a_file_are_told_at_once(file: Path):
 def test_a_broken_profile_hinders_no_other(file: Path):
     _write(
         file,
-        "stray = 1\n[profiles.good]\nscheduler = 'local'\n[profiles.bad]\nscheduler = 'nope'\n"
+        "[profiles.good]\nscheduler = 'local'\n[profiles.bad]\nscheduler = 'nope'\n"
         "scheduler_options.x = 1\n[profiles]\nworse = 3\n",
     )
 
     assert load_profile("good").scheduler == "local"
+
+
+@pytest.mark.parametrize("stranger", ["x = 1\n", "[profile.q]\n"])
+def test_what_is_beside_the_profiles_is_a_mistake_in_each(file: Path, stranger: str):
+    _write(file, f"{stranger}[profiles.p]\nscheduler = 'local'\n")
+
+    with pytest.raises(ConfigError, match=r"config\.toml': (x|profile): there is no such key"):
+        load_profile("p")
 
 
 @pytest.mark.parametrize(

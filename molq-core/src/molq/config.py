@@ -99,7 +99,7 @@ def load_config(path: str | os.PathLike[str] | None = None) -> MolqConfig:
 
 
 def load_profile(name: str, path: str | os.PathLike[str] | None = None) -> MolqProfile:
-    """Return one profile. What is wrong with others in the file does not matter.
+    """Return one profile. What is wrong with others in the file does not matter, but what is no profile there does.
 
     Args:
         name: the profile's name.
@@ -110,10 +110,9 @@ def load_profile(name: str, path: str | os.PathLike[str] | None = None) -> MolqP
     """
     file = ProfileFile.read(path)
     table = file.table(name)
-    try:
-        return read_profile(name, table)
-    except PlainValueError as error:
-        raise file.error(error.problems) from error
+    if problems := (*file.strangers, *profile_problems(name, table)):
+        raise file.error(problems)
+    return read_profile(name, table)
 
 
 def read_profile(name: str, table: object) -> MolqProfile:

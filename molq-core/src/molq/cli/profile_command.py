@@ -47,7 +47,8 @@ def list_profiles(as_json: bool) -> None:
     else:
         click.echo(f"no profiles; begin {visible(str(file.path))} with: molq profile init")
     if file.strangers:
-        click.echo(f"molq: {visible(str(file.error(file.strangers)), keep_lines=True)}", err=True)
+        told = visible(str(file.error(file.strangers)), keep_lines=True)
+        click.echo(f"molq: no profile can be used yet: {told}", err=True)
 
 
 def _row(name: str, table: object) -> dict[str, Any]:
