@@ -153,6 +153,16 @@ def test_signals_mean_again_what_they_meant_before(submitor: Submitor):
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)] == before
 
 
+def test_a_daemon_whose_next_round_is_beyond_all_time_ends_when_it_is_told_to(home: Path):
+    code = (
+        "import os, signal\n"
+        "from molq.daemon import run_rounds\n"
+        "run_rounds(lambda: os.kill(os.getpid(), signal.SIGTERM), once=False, interval=1e300)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("interval", [0, -1, True, "5", float("inf")])
 def test_an_interval_is_a_number_of_seconds(submitor: Submitor, interval: object):
     with pytest.raises(ConfigError, match="interval must be a number of seconds of more than 0"):

@@ -14,6 +14,9 @@ from types import FrameType
 _PATIENCE_SECONDS = 3
 """How long a round that is under way may go on after the signal; to break it off loses nothing, as no crash does."""
 
+_LONGEST_SECONDS = 86_400.0
+"""The longest time between rounds; poll() takes no number of whatever size."""
+
 
 class _StopError(BaseException):
     """A round did not end in time after the signal."""
@@ -31,7 +34,7 @@ def run_rounds(work: Callable[[], None], *, once: bool, interval: float) -> None
         while True:
             began = time.monotonic()
             work()
-            left = max(0.0, began + interval - time.monotonic())
+            left = min(max(0.0, began + interval - time.monotonic()), _LONGEST_SECONDS)
             if once or _can_be_read(stopped, left):
                 return
 

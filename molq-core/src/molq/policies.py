@@ -10,6 +10,9 @@ import attrs
 from molq.job_state import JobState
 from molq.quantities import Duration, Memory
 
+MOST_ATTEMPTS = 1_000_000
+"""The most attempts that a policy may ask for."""
+
 _Check = Callable[[object, "attrs.Attribute[Any]", Any], None]
 
 
@@ -17,13 +20,15 @@ def _refuse(instance: object, attribute: attrs.Attribute[Any], value: object, wa
     return ValueError(f"{type(instance).__name__}.{attribute.name} must be {wanted}, not {value!r}")
 
 
-def _at_least(smallest: float, *, whole: bool = False) -> _Check:
+def _at_least(smallest: float, *, whole: bool = False, most: float = float("inf")) -> _Check:
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         kind = int if whole else (int, float)
         is_number = isinstance(value, kind) and not isinstance(value, bool)
         if not is_number or not smallest <= value < float("inf"):
             number = "whole number" if whole else "number"
             raise _refuse(instance, attribute, value, f"a {number} of at least {smallest}")
+        if value > most:
+            raise _refuse(instance, attribute, value, f"at most {most}")
 
     return check
 
@@ -129,7 +134,7 @@ class RetryPolicy:
     """When an ended job is tried again.
 
     Args:
-        max_attempts: how many attempts there are in all; 1 (the default) means no retry.
+        max_attempts: how many attempts there are in all; 1 (the default) means no retry, and 1000000 is the most.
         retry_on_states: the end states that are tried again. Default: failed and timed out.
         retry_on_exit_codes: if given, a failed job is tried again only after one of these exit codes.
         backoff: how long to wait before each further attempt.
@@ -139,7 +144,7 @@ class RetryPolicy:
         ValueError: a value is out of range, or a state is not one that a job can be retried from.
     """
 
-    max_attempts: int = attrs.field(default=1, validator=_at_least(1, whole=True))
+    max_attempts: int = attrs.field(default=1, validator=_at_least(1, whole=True, most=MOST_ATTEMPTS))
     retry_on_states: tuple[JobState, ...] = attrs.field(
         default=(JobState.FAILED, JobState.TIMED_OUT), converter=_states
     )

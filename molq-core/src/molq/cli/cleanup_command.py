@@ -11,6 +11,7 @@ import click
 
 from molq.cleanup import Cleaned, clean_up
 from molq.cli.jobs import check_cluster_is_known
+from molq.cli.numbers import WholeNumber
 from molq.cli.output import print_json, show_warnings, size, visible
 from molq.policies import RetentionPolicy
 from molq.profile_retention import retention_of
@@ -23,13 +24,13 @@ from molq.store import JobStore
 @click.option(
     "--keep-job-dirs-days",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=WholeNumber(0),
     help="Keep the folders of jobs that ended in the last N days; default: as the profiles say, or 30.",
 )
 @click.option(
     "--keep-records-days",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=WholeNumber(0),
     help="Keep the records of jobs that ended in the last N days, and of those whose folder stays; default: as the "
     "profiles say, or 90.",
 )

@@ -12,6 +12,7 @@ import click
 
 from molq.cleanup import clean_up
 from molq.cli.jobs import check_cluster_is_known
+from molq.cli.numbers import Seconds
 from molq.cli.output import show_warnings
 from molq.daemon import run_rounds
 from molq.errors import ConfigError, MolqError
@@ -27,9 +28,7 @@ _CLEANUP_SECONDS = 3600.0
 @click.command("daemon")
 @click.option("--cluster", "-c", help="Look only after this cluster's jobs.")
 @click.option("--once", is_flag=True, help="Do one round, and end; for cron.")
-@click.option(
-    "--interval", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Seconds between rounds."
-)
+@click.option("--interval", type=Seconds(0.1, 86_400), default=5.0, show_default=True, help="How long between rounds.")
 @click.option("--no-cleanup", is_flag=True, help="Do not clean up, which is else done every hour as the profiles say.")
 def command(cluster: str | None, once: bool, interval: float, no_cleanup: bool) -> None:
     """Look after all jobs until SIGTERM or Ctrl-C: learn how they go on, and submit what is due.

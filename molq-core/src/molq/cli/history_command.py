@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from molq.cli.jobs import find_jobs
+from molq.cli.numbers import WholeNumber
 from molq.cli.output import JOB_HEADER, SHORT_ID, clock, elapsed, job_row, plain, print_json, print_table
 from molq.job_state import JobState
 from molq.records import JobRecord
@@ -19,7 +20,7 @@ _ATTEMPTS = ("ATTEMPT", "ID", "SCHEDULER ID", "STATE", "SUBMITTED", "TIME", "EXI
 @click.command("history")
 @click.argument("job_id", metavar="[ID]", required=False)
 @click.option("--cluster", "-c", help="Without an ID: show only this cluster's jobs.")
-@click.option("--limit", "-n", type=click.IntRange(min=1), default=30, show_default=True, help="Show the newest N.")
+@click.option("--limit", "-n", type=WholeNumber(1), default=30, show_default=True, help="Show the newest N.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(job_id: str | None, cluster: str | None, limit: int, as_json: bool) -> None:
     """Show all attempts of a job and the steps in their lives; without an ID, the latest jobs that are over.

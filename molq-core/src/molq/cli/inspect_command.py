@@ -10,6 +10,7 @@ import click
 from molq.array_elements import ElementReport
 from molq.array_indices import format_indices
 from molq.cli.jobs import find_jobs, refresh
+from molq.cli.numbers import WholeNumber
 from molq.cli.output import clock, plain, print_json, print_table, visible
 from molq.errors import CommandError
 from molq.records import JobRecord
@@ -20,7 +21,7 @@ _TIMES = frozenset(name for name in JobRecord.__annotations__ if name.endswith((
 
 @click.command("inspect")
 @click.argument("job_id", metavar="ID")
-@click.option("--attempt", metavar="N", type=click.IntRange(min=1), help="Show this attempt; default: the latest.")
+@click.option("--attempt", metavar="N", type=WholeNumber(1), help="Show this attempt; default: the latest.")
 @click.option("--no-refresh", is_flag=True, help="Do not ask the scheduler; show what is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(job_id: str, attempt: int | None, no_refresh: bool, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from molq.cli.numbers import WholeNumber
 from molq.cli.output import JOB_HEADER, job_row, latest_of, plain, print_json, print_table, show_warnings
 from molq.store import JobStore
 
@@ -13,7 +14,7 @@ from molq.store import JobStore
 @click.command("list")
 @click.option("--all", "-a", "show_all", is_flag=True, help="Show jobs that are over too.")
 @click.option("--cluster", "-c", help="Show only this cluster's jobs.")
-@click.option("--limit", "-n", type=click.IntRange(min=1), default=100, show_default=True, help="Show the newest N.")
+@click.option("--limit", "-n", type=WholeNumber(1), default=100, show_default=True, help="Show the newest N.")
 @click.option("--no-refresh", is_flag=True, help="Do not ask the schedulers; show what is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(show_all: bool, cluster: str | None, limit: int, no_refresh: bool, as_json: bool) -> None:

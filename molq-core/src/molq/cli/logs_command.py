@@ -9,6 +9,7 @@ import click
 from molq.array_listing import list_elements
 from molq.cli.following import LogReader, follow
 from molq.cli.jobs import find_jobs, split_element
+from molq.cli.numbers import WholeNumber
 from molq.cli.output import clock
 from molq.errors import CommandError, JobNotFoundError
 from molq.job_state import JobState
@@ -29,7 +30,7 @@ _ENDS = {
 @click.argument("job_id", metavar="ID[.INDEX]")
 @click.option("--stderr", "-e", is_flag=True, help="Print standard error instead of standard output.")
 @click.option("--follow", "-f", "follows", is_flag=True, help="Go on until the job, or the element, is over.")
-@click.option("--lines", "-n", type=click.IntRange(min=0), help="Start with the last N lines.")
+@click.option("--lines", "-n", type=WholeNumber(0), help="Start with the last N lines.")
 @click.option("--raw", is_flag=True, help="Pass control characters on to the terminal.")
 def command(job_id: str, stderr: bool, follows: bool, lines: int | None, raw: bool) -> int:
     """Print what a job's latest attempt, or one element of an array (ID.3), wrote to its standard output."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
+from molq.cli.numbers import WholeNumber
 from molq.cli.variables import variables_of
 from molq.errors import CommandError
 from molq.job_spec import JobExecution, JobResources, JobScheduling, Script
+from molq.policies import MOST_ATTEMPTS
 from molq.quantities import Duration, Memory
 from molq.store import JobStore
 
@@ -25,21 +27,21 @@ _OPTIONS = (
     click.option("--shell", metavar="CODE", help="Run this line of shell code instead of a command."),
     click.option("--script", metavar="FILE", help="Run this script instead; - reads it from standard input."),
     click.option("--name", "job_name", metavar="TEXT", help="A name for the job."),
-    click.option("--cpus", "cpu_count", type=int, metavar="N", help="CPUs on each node."),
+    click.option("--cpus", "cpu_count", type=WholeNumber(1), metavar="N", help="CPUs on each node."),
     click.option("--memory", metavar="SIZE", help="Memory on each node, such as 8G or 512M."),
-    click.option("--gpus", "gpu_count", type=int, metavar="N", help="GPUs on each node."),
+    click.option("--gpus", "gpu_count", type=WholeNumber(1), metavar="N", help="GPUs on each node."),
     click.option("--gpu-type", metavar="WORD", help="The kind of GPU."),
     click.option("--time", "time_limit", metavar="DURATION", help="How long it may run, such as 90m or 04:00:00."),
     click.option("--queue", metavar="NAME", help="The queue or partition."),
     click.option("--account", metavar="NAME", help="The account that is charged."),
     click.option("--priority", metavar="WORD", help="The scheduler's own word or number."),
-    click.option("--nodes", "node_count", type=int, metavar="N", help="How many nodes."),
     click.option(
         "--exclusive/--no-exclusive",
         "exclusive_node",
         default=None,
         help="Have the nodes for this job alone, or not though the profile says so.",
     ),
+    click.option("--nodes", "node_count", type=WholeNumber(1), metavar="N", help="How many nodes."),
     click.option("--array", "array_spec", metavar="INDICES", help="Run once for each index: 0-9, 1,3,5-7, 0-99:2%4."),
     click.option("--email", metavar="ADDRESS", help="Where the scheduler writes to."),
     click.option("--qos", metavar="NAME", help="The quality of service."),
@@ -54,7 +56,7 @@ _OPTIONS = (
     click.option("--cwd", metavar="FOLDER", help="The working directory; default: the current one."),
     click.option("--output", "output_file", metavar="FILE", help="Where standard output goes."),
     click.option("--error", "error_file", metavar="FILE", help="Where standard error goes."),
-    click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Try again up to N times."),
+    click.option("--retries", type=WholeNumber(0, MOST_ATTEMPTS - 1), metavar="N", help="Try again up to N times."),
     click.option(
         "--retry-on",
         multiple=True,
@@ -62,7 +64,11 @@ _OPTIONS = (
         help="After this end only; repeatable; default: failed and timed_out.",
     ),
     click.option(
-        "--retry-on-exit-code", multiple=True, type=int, metavar="CODE", help="After this exit code only; repeatable."
+        "--retry-on-exit-code",
+        multiple=True,
+        type=WholeNumber(0, 255),
+        metavar="CODE",
+        help="After this exit code only; repeatable.",
     ),
     click.option("--retry-wait", metavar="DURATION", help="Wait so long before the first retry; default: 5s."),
     click.option("--more-memory", metavar="FACTOR[:CAP]", help="After out of memory, ask for so much more: 2:64G."),

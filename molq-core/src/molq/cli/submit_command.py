@@ -10,9 +10,9 @@ import click
 from molq.array_indices import expand_indices
 from molq.cli.element_logs import ElementLogs, element_announcer
 from molq.cli.following import LogReader, Reader, follow
-from molq.cli.request_options import request_of, request_options, without_what_is_undone
 from molq.cli.outcomes import exit_code_of, outcome_line, unconfirmed_line
 from molq.cli.output import SHORT_ID, plain, print_json, print_table, show_warnings, visible
+from molq.cli.request_options import request_of, request_options, without_what_is_undone
 from molq.cli.retry_options import policy_of
 from molq.cli.streams import submitted
 from molq.cli.targets import CommandBehindDashes, open_submitor, profile_of, split_words, target_options

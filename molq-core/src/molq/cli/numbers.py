@@ -1,0 +1,58 @@
+"""Read numbers from the command line, and refuse others in words that name what is taken."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+
+
+class WholeNumber(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
+    """A whole number.
+
+    Args:
+        least: the smallest that is taken.
+        most: the largest.
+    """
+
+    name = "n"
+
+    def __init__(self, least: int, most: int = 1_000_000_000) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; a default is one already."""
+        if isinstance(value, int):
+            return value
+        if not _WHOLE.fullmatch(value) or not self._least <= int(value) <= self._most:
+            self.fail(f"{value!r} is no whole number from {self._least} to {self._most}", param, ctx)
+        return int(value)
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none
+    """A number of seconds, which may have a part of one.
+
+    Args:
+        least: the smallest that is taken.
+        most: the largest.
+    """
+
+    name = "seconds"
+
+    def __init__(self, least: float, most: float) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; a default is one already."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        # No comparison holds for what is no number.
+        if not self._least <= number <= self._most:
+            self.fail(f"{value!r} is no number of seconds from {self._least:g} to {self._most:g}", param, ctx)
+        return number
