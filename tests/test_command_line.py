@@ -281,6 +281,39 @@ def test_escape_sequences_in_a_log_are_visible_on_a_terminal_and_raw_in_a_pipe(m
     os.close(ours)
 
 
+def _on_a_terminal(columns: int, *arguments: str) -> list[str]:
+    program = Path(sys.executable).with_name("molq")
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [program, *arguments], stdout=theirs, check=True, timeout=30, env={**os.environ, "COLUMNS": str(columns)}
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    return shown.splitlines()
+
+
+def test_a_long_name_does_not_ruin_the_table_of_jobs(molq: Molq):
+    _submitted(molq, "--name", "n" * 300, "--", "true")
+
+    piped = molq("list", "--all").stdout.splitlines()
+
+    assert "n" * 29 + "…  local" in piped[1]
+    assert max(map(len, piped)) < 150
+
+
+def test_a_table_fits_the_terminal_and_loses_no_sentence(molq: Molq):
+    job_id = _submitted(molq, "--name", "n" * 300, "--shell", "exit 7 # " + "x" * 100)
+    molq("watch", job_id)
+
+    shown = _on_a_terminal(100, "list", "--all")
+
+    assert max(map(len, shown)) <= 100
+    assert shown[1].startswith(job_id[:8])
+    note = " ".join(line[shown[0].index("NOTE") :].strip() for line in shown[1:])
+    assert note == "ended with exit code 7"
+
+
 def test_a_job_outlives_the_terminal_it_was_submitted_from(molq: Molq, tmp_path: Path):
     done = tmp_path / "done"
     program = Path(sys.executable).with_name("molq")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import attrs
 import click
 
+from molq.cli.columns import laid_out, shortened
 from molq.records import JobRecord
 
 # Control characters could rewrite the terminal, bidi marks reorder what is read, and bytes of a path that are no text
@@ -20,6 +23,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _INVISIBLE_IN_LINE = re.compile(_INVISIBLE.pattern[:-1] + r"\t\n]")
 
 SHORT_ID = 8
+_LONGEST_NAME = 30
+_LONGEST_COMMAND = 40
 
 
 def visible(text: str, *, keep_lines: bool = False) -> str:
@@ -47,13 +52,14 @@ def plain(value: Any) -> dict[str, Any]:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, to_stderr: bool = False) -> None:
-    """Print rows in columns that are as wide as they need to be; the last may be cut at the terminal's edge."""
+    """Print rows in columns that are as wide as they need to be, or on a terminal as it has room for."""
     cells = [list(header), *([visible(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    for row in cells:
-        click.echo(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), err=to_stderr
-        )
+    is_terminal = (sys.stderr if to_stderr else sys.stdout).isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else None
+    # Of the others nothing may be lost: ids and keys are there to be typed, and sentences to be read.
+    to_cut = (_NAME, _COMMAND) if header is JOB_HEADER else ()
+    for line in laid_out(cells, width, to_cut):
+        click.echo(line, err=to_stderr)
 
 
 def job_row(record: JobRecord, now: float) -> tuple[str, ...]:
@@ -61,15 +67,14 @@ def job_row(record: JobRecord, now: float) -> tuple[str, ...]:
     told = record.failure_reason or record.reason or ""
     is_told = record.attempt == 1 or told.startswith("attempt ")
     note = told if is_told else "; ".join(filter(None, (f"attempt {record.attempt}", told)))
-    shown = record.command_display if len(record.command_display) <= 40 else record.command_display[:39] + "…"
     return (
         record.root_job_id[:SHORT_ID],
-        record.job_name or "",
+        shortened(record.job_name or "", _LONGEST_NAME),
         record.cluster_name,
         record.scheduler_job_id or "-",
         record.state.value,
         elapsed(record, now),
-        shown,
+        shortened(record.command_display, _LONGEST_COMMAND),
         note,
     )
 
@@ -80,6 +85,7 @@ def latest_of(records: Iterable[JobRecord]) -> list[JobRecord]:
 
 
 JOB_HEADER = ("ID", "NAME", "CLUSTER", "SCHEDULER ID", "STATE", "TIME", "COMMAND", "NOTE")
+_NAME, _COMMAND = JOB_HEADER.index("NAME"), JOB_HEADER.index("COMMAND")
 
 
 def elapsed(record: JobRecord, now: float) -> str:
