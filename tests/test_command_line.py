@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -464,6 +465,15 @@ def test_an_unclear_answer_of_the_scheduler_exits_with_75(molq: Molq, fake_slurm
     assert all(line.startswith("molq: ") for line in reply.stderr.splitlines())
     assert [job["job_id"] for job in listed] == [reply.stdout.split()[0]]
     assert listed[0]["state"] in ("created", "queued")
+
+
+def test_inspect_keeps_a_long_key_apart_from_its_value(molq: Molq, fake_slurm: FakeSlurm):
+    reply = molq("submit", "slurm", "-o", "extra_sbatch_flags=--nice", "--exclusive", "--", "true")
+
+    shown = molq("inspect", reply.stdout.split()[0]).stdout
+
+    assert re.search(r"^options\.extra_sbatch_flags {2,}\[\"--nice\"\]$", shown, re.MULTILINE)
+    assert re.search(r"^scheduling\.exclusive_node {2,}true$", shown, re.MULTILINE)
 
 
 def test_inspect_shows_what_a_job_waits_for_and_what_waits_for_it(molq: Molq, fake_slurm: FakeSlurm):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
 from molq.array_elements import ElementReport
 from molq.array_indices import format_indices
+from molq.cli.columns import laid_out
 from molq.cli.jobs import find_jobs, refresh
 from molq.cli.numbers import WholeNumber
 from molq.cli.output import clock, plain, print_json, print_table, visible
@@ -52,12 +53,13 @@ def command(job_id: str, attempt: int | None, no_refresh: bool, as_json: bool) -
             }
         )
         return
-    _print_record(record)
+    facts = [*_facts(record)]
     for part, fields in request.items():
-        for name, value in fields.items():
-            click.echo(f"{part + '.' + name:<24}{visible(json.dumps(value, ensure_ascii=False))}")
+        facts += [(f"{part}.{name}", json.dumps(value, ensure_ascii=False)) for name, value in fields.items()]
     if health.failing_since is not None and not record.state.is_terminal:
-        click.echo(f"{'stale':<24}since {clock(health.failing_since)}: {visible(health.failure or '')}")
+        facts.append(("stale", f"since {clock(health.failing_since)}: {health.failure or ''}"))
+    for line in laid_out([(visible(name), visible(value)) for name, value in facts], None):
+        click.echo(line)
     if elements:
         click.echo()
         print_table(("ELEMENTS", "STATE", "EXIT", "CAUSE"), _grouped(elements))
@@ -95,9 +97,7 @@ def _grouped(elements: Sequence[ElementReport]) -> list[tuple[str, ...]]:
     return [(format_indices(indices), *facts) for facts, indices in alike.items()]
 
 
-def _print_record(record: JobRecord) -> None:
+def _facts(record: JobRecord) -> Iterator[tuple[str, str]]:
     for name, value in plain(record).items():
-        if value is None or value == {}:
-            continue
-        shown = clock(value) if name in _TIMES else str(value)
-        click.echo(f"{name:<24}{visible(shown)}")
+        if value is not None and value != {}:
+            yield name, clock(value) if name in _TIMES else str(value)
