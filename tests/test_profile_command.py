@@ -241,7 +241,9 @@ def test_list_shows_broken_profiles_beside_good_ones(molq: Molq, file: Path):
     rows = {row["name"]: row for row in json.loads(reply.stdout)}
 
     assert reply.returncode == 0
-    assert rows["here"] == {"name": "here", "scheduler": "local", "cluster_name": "mine", "status": "ok"}
+    assert rows["here"] == {
+        "name": "here", "scheduler": "local", "cluster_name": "mine", "status": "ok", "problems": [],
+    }  # fmt: skip
     assert "there is no scheduler 'nope'" in rows["bad"]["status"]
     assert "profile: there is no such key; did you mean 'profiles'?" in reply.stderr
     assert re.search(r"^here +local +mine +ok$", molq("profile", "list").stdout, re.MULTILINE)
@@ -258,9 +260,21 @@ def test_list_tells_of_a_profile_whose_every_submission_is_refused(molq: Molq, f
     why = "scheduler 'local' does not support node_count 2, qos; drop them, or submit to a scheduler that does"
     assert rows["bad"] == {
         "name": "bad", "scheduler": "local", "cluster_name": "bad", "status": f"submissions are refused: {why}",
+        "problems": [],
     }  # fmt: skip
     assert rows["here"]["status"] == "ok"
     assert (submitted.returncode, submitted.stderr) == (2, f"molq: error: {why}\n")
+
+
+def test_list_counts_the_mistakes_of_a_profile_that_has_several(molq: Molq, file: Path):
+    file.write_text("[profiles.p]\nscheduler = 'local'\nmemroy = 1\nretry.attempts = 3\njobs_dri = 'x'\n")
+
+    listed = molq("profile", "list").stdout
+    (row,) = json.loads(molq("profile", "list", "--json").stdout)
+
+    assert re.search(r"^p +- +- +3 mistakes; see: molq profile show p$", listed, re.MULTILINE)
+    assert len(row["problems"]) == 3
+    assert all("profiles.p" in problem for problem in row["problems"])
 
 
 def test_show_tells_what_holds_and_keeps_secrets(molq: Molq, file: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,7 +44,7 @@ def list_profiles(as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        cells = [(row["name"], row["scheduler"] or "-", row["cluster_name"] or "-", row["status"]) for row in rows]
+        cells = [(row["name"], row["scheduler"] or "-", row["cluster_name"] or "-", _shown_status(row)) for row in rows]
         print_table(("NAME", "SCHEDULER", "CLUSTER", "STATUS"), cells)
     else:
         click.echo(f"no profiles; begin {visible(str(file.path))} with: molq profile init")
@@ -55,11 +57,20 @@ def _row(name: str, table: object) -> dict[str, Any]:
     try:
         profile = read_profile(name, table)
     except PlainValueError as error:
-        status = "; ".join(problem_lines(error.problems))
-        return {"name": name, "scheduler": None, "cluster_name": None, "status": status}
+        problems = problem_lines(error.problems)
+        facts = {"name": name, "scheduler": None, "cluster_name": None, "status": "; ".join(problems)}
+        return {**facts, "problems": problems}
     refused = why_refused(profile)
     status = "ok" if refused is None else f"submissions are refused: {refused}"
-    return {"name": name, "scheduler": profile.scheduler, "cluster_name": profile.cluster_name, "status": status}
+    facts = {"name": name, "scheduler": profile.scheduler, "cluster_name": profile.cluster_name, "status": status}
+    return {**facts, "problems": []}
+
+
+def _shown_status(row: Mapping[str, Any]) -> str:
+    problems = row["problems"]
+    if len(problems) <= 1:
+        return str(row["status"])
+    return f"{len(problems)} mistakes; see: {shlex.join(['molq', 'profile', 'show', row['name']])}"
 
 
 @command.command("show", short_help="Show all settings of a profile.")
