@@ -206,6 +206,14 @@ def test_a_command_that_is_not_behind_dashes_is_refused_with_the_line_that_is_ri
     assert molq("list", "--all").stdout == "no jobs\n"
 
 
+@pytest.mark.parametrize("group", [(), ("profile",)])
+def test_a_group_of_commands_by_itself_shows_its_help(molq: Molq, group: tuple[str, ...]):
+    reply, helped = molq(*group), molq(*group, "--help")
+
+    assert (reply.returncode, reply.stderr) == (0, "")
+    assert reply.stdout == helped.stdout
+
+
 def test_a_missing_program_is_the_jobs_failure(molq: Molq):
     reply = molq("submit", "local", "--block", "--", "no-such-program")
 

@@ -340,7 +340,6 @@ def test_doctor_takes_a_profile_instead_of_a_scheduler(molq: Molq, file: Path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "Missing command; see: molq profile --help"),
         (("frob",), "No such command 'frob'; see: molq profile --help"),
         (("show",), "Missing argument 'NAME'"),
         (("set", "here"), "Missing argument 'KEY'"),

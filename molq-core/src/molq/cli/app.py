@@ -52,9 +52,15 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_LazyGroup,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, message="molq %(version)s")
-def molq() -> None:
+@click.pass_context
+def molq(context: click.Context) -> None:
     """Submit batch jobs to Slurm, PBS, LSF or this machine, and follow them.
 
     \b
@@ -65,6 +71,8 @@ def molq() -> None:
     Jobs are remembered in ~/.molq/jobs.db (MOLQ_HOME moves the folder). A job's id may be shortened to any
     beginning that fits no other job.
     """  # noqa: D301 - click takes the character \b for: leave these lines as they are
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def run(arguments: Sequence[str]) -> int:

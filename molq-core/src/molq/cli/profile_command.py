@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 _SUBMIT = "molq submit --profile NAME -- COMMAND"
 
 
-@click.group("profile", no_args_is_help=False)
-def command() -> None:
+@click.group("profile", no_args_is_help=False, invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
     """Show and change profiles: the settings of a cluster, under a name.
 
     \b
@@ -33,6 +34,8 @@ def command() -> None:
 
     They are in ~/.molq/config.toml (MOLQ_HOME moves the folder), which you may edit too.
     """  # noqa: D301 - click takes the character \b for: leave these lines as they are
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @command.command("list", short_help="List the profiles.")
