@@ -361,7 +361,7 @@ def test_a_dry_run_tells_what_is_typed_from_what_a_profile_says_field_by_field(
     assert reply.returncode == 0, reply.stderr
     rows = {row[0]: tuple(row[1:]) for row in (re.split(r"  +", line) for line in reply.stderr.splitlines())}
     usual = {
-        "retry.max_attempts": "3", "retry.retry_on_exit_codes": "[75]", "retry.backoff.mode": "fixed",
+        "retry.max_attempts": "3", "retry.retry_on_exit_codes": "75", "retry.backoff.mode": "fixed",
         "retry.backoff.initial_seconds": "60.0", "retry.escalate.memory_factor": "2.0",
         "scheduling.dependency": "afterok:99",
     }  # fmt: skip
@@ -369,6 +369,33 @@ def test_a_dry_run_tells_what_is_typed_from_what_a_profile_says_field_by_field(
     wanted |= {name: row and (row[0].replace("ID", upstream), row[1]) for name, row in told.items()}
     about = ("retry.", "scheduling.", "after_")
     assert {n: row for n, row in rows.items() if n.startswith(about)} == {n: row for n, row in wanted.items() if row}
+
+
+def test_a_dry_run_shows_values_as_people_write_them(molq: Molq, fake_slurm: FakeSlurm):
+    options = ("--exclusive", "--retries", "2", "--retry-on", "failed", "--retry-on", "lost", "--memory", "8G")
+
+    reply = molq("submit", "slurm", *options, "--dry-run", "--", "true")
+
+    rows = {row[0]: row[1] for row in (re.split(r"  +", line) for line in reply.stderr.splitlines())}
+    assert rows["scheduling.exclusive_node"] == "true"
+    assert rows["retry.retry_on_states"] == "failed, lost"
+    assert rows["resources.memory"] == "8G"
+
+
+def test_a_dry_run_as_json_is_json_alone(molq: Molq, fake_slurm: FakeSlurm):
+    reply = molq("submit", "slurm", "--cpus", "2", "--dry-run", "--json", "--", "true")
+
+    told = json.loads(reply.stdout)
+    assert reply.stderr == ""
+    assert told["script"].startswith("#!/bin/sh\n#SBATCH")
+    assert {"field": "resources.cpu_count", "value": "2", "from": "the command line"} in told["values"]
+
+
+def test_blocking_with_json_prints_json_alone(molq: Molq):
+    reply = molq("submit", "local", "--block", "--json", "--shell", "printf out; printf err >&2")
+
+    assert json.loads(reply.stdout)["state"] == "succeeded"
+    assert sorted([reply.stderr[:3], reply.stderr[3:]]) == ["err", "out"]
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

@@ -108,4 +108,11 @@ def _default_of(field: attrs.Attribute[Any]) -> Any:
 
 
 def _shown(value: Any) -> str:
-    return str(to_plain(value))
+    plain = to_plain(value)
+    if isinstance(plain, bool):
+        return str(plain).lower()
+    if isinstance(plain, list):
+        return ", ".join(map(_shown, plain))
+    if isinstance(plain, dict):
+        return " ".join(f"{key}={_shown(part)}" for key, part in plain.items())
+    return str(plain)

@@ -38,7 +38,12 @@ INTERRUPTED = 130
     help="Submit nothing: print the script, and on standard error where each value comes from.",
 )
 @click.option("--block", is_flag=True, help="Wait, show the job's output, and exit as the job does.")
-@click.option("--json", "as_json", is_flag=True, help="Print the job's record as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the job's record as JSON, and nothing else: with --block all output goes to standard error.",
+)
 def command(words: tuple[str, ...], **options: Any) -> int:
     """Submit a job to SCHEDULER (see: molq backends), or where a profile says. The command stands behind --.
 
@@ -66,9 +71,14 @@ def command(words: tuple[str, ...], **options: Any) -> int:
         # Slow to import, since it knows of profiles.
         from molq.cli.origins import origins
 
-        click.echo(submitor.preview(**request), nl=False)
-        rows = origins(request, options["pairs"], profile, options["cluster"])
-        print_table(("FIELD", "VALUE", "FROM"), list(rows), to_stderr=True)
+        script = submitor.preview(**request)
+        rows = list(origins(request, options["pairs"], profile, options["cluster"]))
+        if options["as_json"]:
+            values = [dict(zip(("field", "value", "from"), row, strict=True)) for row in rows]
+            print_json({"script": script, "values": values})
+        else:
+            click.echo(script, nl=False)
+            print_table(("FIELD", "VALUE", "FROM"), rows, to_stderr=True)
         return 0
     handle = submitor.submit(**request)
     with submitted([handle.job_id]):
