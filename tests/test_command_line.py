@@ -34,6 +34,14 @@ def test_submit_and_block_shows_the_output_and_the_end(molq: Molq):
     assert " succeeded after " in reply.stderr
 
 
+@pytest.mark.parametrize("error", ["both", "./both"])
+def test_submit_and_block_shows_a_file_that_takes_all_output_once(molq: Molq, error: str):
+    reply = molq("submit", "local", "--block", "--output", "both", "--error", error, "--shell", "echo a; echo b >&2")
+
+    assert sorted(reply.stdout.splitlines()) == ["a", "b"]
+    assert reply.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(("code", "shown"), [("exit 3", 3), ("kill -9 $$", 137)])
 def test_submit_and_block_exits_as_the_job_does(molq: Molq, code: str, shown: int):
     reply = molq("submit", "local", "--block", "--shell", code)

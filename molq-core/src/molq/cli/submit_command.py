@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -108,7 +109,10 @@ def _block(submitor: Submitor, record: JobRecord, *, as_json: bool) -> int:
 
     def readers_of(attempt: JobRecord) -> list[Reader]:
         spec = store.tracked_job(attempt.job_id).array_spec
-        files = ((attempt.stdout_path, out), (attempt.stderr_path, sys.stderr))
+        files = [(attempt.stdout_path, out), (attempt.stderr_path, sys.stderr)]
+        if os.path.realpath(attempt.stdout_path) == os.path.realpath(attempt.stderr_path):
+            # Both go to one file, which is not to be shown twice.
+            del files[1]
         if spec is None:
             return [LogReader(path, stream, raw=raw) for path, stream in files]
         indices, announce = expand_indices(spec), element_announcer()
