@@ -77,6 +77,12 @@ def test_the_readme_names_every_command():
     assert [name for name in listed if f"`molq {name}" not in readme] == []
 
 
+def test_no_page_installs_from_an_index_what_is_in_none():
+    pages = [*_PAGES, *_ROOT.glob("molq-*/README.md")]
+
+    assert [str(page) for page in pages if re.search(r"pip install (-\S+ )?molq", page.read_text())] == []
+
+
 def test_every_decision_fits_a_page():
     pages = sorted((_ROOT / "docs" / "decisions").glob("0*.md"))
 
