@@ -41,6 +41,8 @@ def test_the_examples_of_a_page_run(page: Path, home: Path, tmp_path: Path):
     )
 
     assert reply.returncode == 0, reply.stderr
+    # A reader who tries an example keeps the profiles that are there.
+    assert not (home / "config.toml").exists()
 
 
 def _help(*arguments: str) -> str:
