@@ -71,7 +71,7 @@ def test_the_file_to_begin_with_loads_with_and_without_its_examples(molq: Molq, 
     molq("profile", "init")
     file = home / "config.toml"
     text = file.read_text()
-    examples = re.sub(r"^# (\[|[\w.]+ = )", r"\1", text, flags=re.MULTILINE)
+    examples = re.sub(r"^# ([\w.]+ = )", r"\1", text, flags=re.MULTILINE)
     listed = json.loads(molq("profile", "list", "--json").stdout)
     file.write_text(examples)
     listed_with_examples = json.loads(molq("profile", "list", "--json").stdout)
@@ -81,6 +81,22 @@ def test_the_file_to_begin_with_loads_with_and_without_its_examples(molq: Molq, 
     assert listed_with_examples == listed
     local = tomllib.loads(examples)["profiles"]["local"]
     assert "queue" not in local["defaults"]["scheduling"]
+    assert local["defaults"]["resources"]["memory"] == "8G"
+    assert {"max_concurrent", "cpu_count", "memory", "kill_grace"} <= local["scheduler_options"].keys()
+    assert local["retry"]["backoff"] == {"initial_seconds": 60}
+
+
+def test_each_example_of_the_file_to_begin_with_can_be_taken_alone(molq: Molq, home: Path):
+    molq("profile", "init")
+    file = home / "config.toml"
+    text = file.read_text()
+    section = text.partition("[profiles.local.defaults.resources]\n")
+    assert section[2].startswith("# cpu_count = 4\n")
+
+    file.write_text(section[0] + section[1] + section[2].removeprefix("# "))
+    shown = json.loads(molq("profile", "show", "local", "--json").stdout)["settings"]
+
+    assert shown["defaults.resources.cpu_count"] == {"value": 4, "from": "file"}
 
 
 def test_init_leaves_a_file_alone(molq: Molq, file: Path):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import attrs
 import tomlkit
 
 from molq.discovery import installed_backends, load_backend
 from molq.errors import BackendError
-from molq.plain_values import to_plain
+from molq.plain_values import field_kinds, inner_kind, to_plain
+from molq.quantities import Duration, Memory
 from molq.toml_keys import quoted
 
 _HEAD = """\
@@ -25,6 +25,7 @@ _EXAMPLES: dict[str, dict[str, object]] = {
     "scheduling": {"queue": "debug", "account": "my-project", "priority": "100"},
     "execution": {"env.OMP_NUM_THREADS": "4"},
 }
+_AMOUNTS: dict[object, object] = {int: 4, Memory: "8G", Duration: "10m"}
 _POLICIES: dict[str, dict[str, object]] = {
     "retry": {"max_attempts": 3, "retry_on_states": ["failed", "timed_out"], "backoff.initial_seconds": 60},
     "retention": {"keep_job_dirs_for_days": 30},
@@ -52,7 +53,8 @@ def _sections(scheduler: str) -> Iterator[str]:
         dropped = description.unsupported if is_request else ()
         lines = [_example(*item) for item in fields.items() if item[0].partition(".")[0] not in dropped]
         if lines:
-            yield _section(f"# [profiles.{name}.{table}]", lines)
+            # The header is no comment: a key that is taken out of its comment would else be in another table.
+            yield _section(f"[profiles.{name}.{table}]", lines)
 
 
 def _section(header: str, lines: Sequence[str]) -> str:
@@ -60,9 +62,11 @@ def _section(header: str, lines: Sequence[str]) -> str:
 
 
 def _options(kind: type) -> dict[str, object]:
-    """Return those of a backend's options that have a default, with it."""
-    defaults = {field.name: to_plain(getattr(kind(), field.name)) for field in attrs.fields(kind)}
-    return {name: value for name, value in defaults.items() if value is not None}
+    """Return a backend's options with their defaults, or an example where there is none; without other texts."""
+    kinds = field_kinds(kind)
+    values = {name: to_plain(getattr(kind(), name)) for name in kinds}
+    values |= {name: _AMOUNTS.get(inner_kind(kinds[name])) for name, value in values.items() if value is None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _example(key: str, value: object) -> str:
