@@ -107,6 +107,20 @@ def test_init_leaves_a_file_alone(molq: Molq, file: Path):
     assert file.read_text() == _FILE
 
 
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_an_empty_file_is_no_dead_end(molq: Molq, file: Path, text: str):
+    file.write_text(text)
+
+    listed = molq("profile", "list").stdout
+    refused = molq("profile", "init")
+    done = molq("profile", "set", "here", "scheduler", "local")
+
+    assert listed == f"no profiles; begin {file} with: molq profile set NAME scheduler SCHEDULER\n"
+    assert refused.stderr.endswith("Begin a profile in it with: molq profile set NAME scheduler SCHEDULER\n")
+    assert done.returncode == 0
+    assert '[profiles.here]\nscheduler = "local"\n' in file.read_text()
+
+
 def test_a_job_of_a_profile_has_its_settings_and_its_name(molq: Molq, file: Path):
     job = _job(molq, "--profile", "here", "--shell", "echo $GREETING $NAME")
 

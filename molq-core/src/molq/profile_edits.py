@@ -96,7 +96,11 @@ def begin_file(text: str, path: str | os.PathLike[str] | None = None) -> Path:
     """
     place = config_path(path)
     if os.path.lexists(place):
-        raise ConfigFileError(f"{str(place)!r} is there already; it was left as it is", path=place)
+        raise ConfigFileError(
+            f"{str(place)!r} is there already; it was left as it is. Begin a profile in it with: "
+            "molq profile set NAME scheduler SCHEDULER",
+            path=place,
+        )
     replace_text(place, text, None)
     return place
 

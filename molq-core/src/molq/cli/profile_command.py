@@ -50,7 +50,8 @@ def list_profiles(as_json: bool) -> None:
         cells = [(row["name"], row["scheduler"] or "-", row["cluster_name"] or "-", _shown_status(row)) for row in rows]
         print_table(("NAME", "SCHEDULER", "CLUSTER", "STATUS"), cells)
     else:
-        click.echo(f"no profiles; begin {visible(str(file.path))} with: molq profile init")
+        begin = "molq profile init" if file.text is None else "molq profile set NAME scheduler SCHEDULER"
+        click.echo(f"no profiles; begin {visible(str(file.path))} with: {begin}")
     if file.strangers:
         told = visible(str(file.error(file.strangers)), keep_lines=True)
         click.echo(f"molq: no profile can be used yet: {told}", err=True)
