@@ -8,9 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 
+from molq import Duration, JobResources, JobScheduling, Memory
+from molq.backend import SchedulerOptions, SubmitRequest
 from molq_lsf.testing import FakeSpectrumLSF
 from molq_pbs.testing import FakePBS
 from molq_slurm.testing import FakeSlurm
@@ -77,6 +81,48 @@ def test_the_readme_names_every_command():
 
     assert listed
     assert [name for name in listed if f"`molq {name}" not in readme] == []
+
+
+def _backend_of_the_page() -> dict[str, Any]:
+    page = _ROOT / "docs" / "how-to" / "write-a-backend.md"
+    first, *others = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    backend: dict[str, Any] = {}
+    exec(first, backend)
+    for other in others:
+        exec(other, {})
+    return backend
+
+
+def test_the_backend_of_the_page_drops_no_field_and_sends_output_where_molq_looks():
+    backend = _backend_of_the_page()
+    request = SubmitRequest(
+        job_id="1f3a", job_name="name", job_dir=Path("/d"), body="body", cwd=Path("/w"), stdout_path=Path("/out"),
+        stderr_path=Path("/err"), resources=JobResources(), scheduling=JobScheduling(), dependency=None,
+        options=SchedulerOptions(),
+    )  # fmt: skip
+    values = {
+        "resources": {
+            "cpu_count": 2, "memory": Memory.gb(1), "gpu_count": 1, "gpu_type": "a", "time_limit": Duration(9),
+        },
+        "scheduling": {
+            "queue": "q", "account": "a", "priority": "1", "dependency": "d", "node_count": 2, "exclusive_node": True,
+            "array_spec": "0-3", "email": "a@b", "qos": "q", "reservation": "r",
+        },
+    }  # fmt: skip
+    plain = backend["molq_render_script"](request)
+    dropped = [
+        name
+        for part, fields in values.items()
+        for name, value in fields.items()
+        if name not in backend["molq_describe_backend"]().unsupported
+        and backend["molq_render_script"](
+            attrs.evolve(request, **{part: attrs.evolve(getattr(request, part), **{name: value})})
+        )
+        == plain
+    ]
+
+    assert dropped == []
+    assert all(f"={text}\n" in plain for text in ("1f3a", "name", "/w", "/out", "/err"))
 
 
 def test_no_page_installs_from_an_index_what_is_in_none():
