@@ -268,7 +268,10 @@ def test_a_file_of_variables_that_cannot_be_read_is_named_without_its_values(mol
     [
         (("--retry-wait", "5s"), "say how often the job is to be tried again with --retries N"),
         (("--retries", "2", "--memory", "1G", "--more-memory", "much"), "--more-memory takes FACTOR or FACTOR:CAP"),
-        (("--retries", "2", "--time", "1m", "--more-time", "1"), "must be a number of more than 1"),
+        (
+            ("--retries", "2", "--time", "1m", "--more-time", "1"),
+            "the factor of --more-time must be a number of more",
+        ),
         (("--retries", "2", "--more-memory", "2:64G"), "--more-memory multiplies what --memory asks for"),
         (("--retries", "2", "--more-time", "2", "--memory", "1G"), "asks for nothing; give --time too"),
         (("--retries", "-1"), "'--retries': '-1' is no whole number from 0 to 999999"),

@@ -207,7 +207,7 @@ def test_a_profile_of_slurm_reaches_slurm(molq: Molq, home: Path, fake_slurm: Fa
             "'local' has no place before --; try: molq submit --profile here -- tr",
         ),
         (("-p", "her", "--", "true"), "there is no profile 'her'"),
-        (("-p", "here"), "give exactly one of argv, command and script"),
+        (("-p", "here"), "there is nothing to run; give a command behind --"),
         (("-p",), "Option '-p' requires an argument"),
         (("--", "true"), "name a scheduler, or a profile with --profile; see: molq submit --help"),
         ((), "name a scheduler, or a profile with --profile"),
@@ -376,6 +376,7 @@ def test_doctor_takes_a_profile_instead_of_a_scheduler(molq: Molq, file: Path):
         (("set", "here", "defaults.memory", "1G"), "defaults has no key 'memory'; there are resources, scheduling"),
         (("set", "here", "memory", "1G"), "a profile has no key 'memory'; there are scheduler, cluster_name"),
         (("set", "her", "jobs_dir", "x"), "begin one with: molq profile set her scheduler SCHEDULER"),
+        (("set", "", "scheduler", "local"), 'profiles."": the name of a profile must be printable and not empty'),
         (("unset", "here", "retry"), "profile 'here' does not set 'retry'"),
     ],
 )

@@ -29,8 +29,12 @@ def _named(instance: MolqProfile) -> str:
     return instance.name
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
 def _check_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+    if not _is_name(value):
         raise ValueError(
             f"{type(instance).__name__}.{attribute.name} must be a printable name that is not empty, not {value!r}"
         )
@@ -121,6 +125,8 @@ def read_profile(name: str, table: object) -> MolqProfile:
     Raises:
         PlainValueError: something in it is wrong.
     """
+    if not _is_name(name):
+        raise PlainValueError([Problem(("profiles", name), "the name of a profile must be printable and not empty")])
     kinds, problems = profile_kinds(table)
     if kinds["scheduler_options"] is Any and isinstance(table, Mapping):
         table = {key: value for key, value in table.items() if key != "scheduler_options"}

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 import click
 
+from molq.errors import CommandError
+from molq.quantities import Duration, Memory
+
+_Quantity = TypeVar("_Quantity", Memory, Duration)
+
+_LEAST_MEMORY = Memory.mb(1)
+
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+
+
+def quantity(option: str, kind: type[_Quantity], text: str) -> _Quantity:
+    """Return the quantity that an option has for a value.
+
+    Raises:
+        CommandError: it is none, or so little memory that a unit is missing.
+    """
+    try:
+        amount = kind.parse(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}") from error
+    if isinstance(amount, Memory) and amount < _LEAST_MEMORY:
+        raise CommandError(f"{option}: {text!r} is less than a megabyte of memory: {kind.example}")
+    return amount
 
 
 class WholeNumber(click.ParamType):  # type: ignore[type-arg]  # older releases of click have none

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
-from molq.cli.numbers import WholeNumber
+from molq.cli.numbers import WholeNumber, quantity
 from molq.cli.variables import variables_of
 from molq.errors import CommandError
 from molq.job_spec import JobExecution, JobResources, JobScheduling, Script
@@ -101,6 +101,7 @@ def request_of(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, A
     Raises:
         ValueError, CommandError, JobNotFoundError: an option has no value that can be used.
     """
+    _check_one_is_given(argv, options)
     memory, time_limit = options["memory"], options["time_limit"]
     return {
         "argv": argv or None,
@@ -108,10 +109,10 @@ def request_of(argv: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, A
         "script": _script(options["script"]),
         "resources": JobResources(
             cpu_count=options["cpu_count"],
-            memory=None if memory is None else Memory.parse(memory),
+            memory=None if memory is None else quantity("--memory", Memory, memory),
             gpu_count=options["gpu_count"],
             gpu_type=options["gpu_type"],
-            time_limit=None if time_limit is None else Duration.parse(time_limit),
+            time_limit=None if time_limit is None else quantity("--time", Duration, time_limit),
         ),
         "scheduling": JobScheduling(
             **{name: options[name] for name in _SCHEDULING}, exclusive_node=bool(options["exclusive_node"])
@@ -137,6 +138,15 @@ def without_what_is_undone(profile: MolqProfile, options: Mapping[str, Any]) -> 
         return profile
     shared = attrs.evolve(scheduling, exclusive_node=False)
     return attrs.evolve(profile, defaults=attrs.evolve(profile.defaults, scheduling=shared))
+
+
+def _check_one_is_given(argv: tuple[str, ...], options: Mapping[str, Any]) -> None:
+    given = {"a command behind --": argv or None, "--shell": options["shell"], "--script": options["script"]}
+    names = [name for name, value in given.items() if value is not None]
+    if not names:
+        raise CommandError("there is nothing to run; give a command behind --, --shell CODE or --script FILE")
+    if len(names) > 1:
+        raise CommandError(f"give only one of {', '.join(names[:-1])} and {names[-1]}: one of them is what runs")
 
 
 def _script(path: str | None) -> Script | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
+from molq.cli.numbers import quantity
 from molq.errors import CommandError
 from molq.job_spec import JobResources
 from molq.policies import RetryEscalation, RetryPolicy
 from molq.quantities import Duration, Memory
+
+_Quantity = TypeVar("_Quantity", Memory, Duration)
 
 
 def policy_of(
@@ -38,16 +41,16 @@ def policy_of(
     if options["retry_on_exit_code"]:
         changes["retry_on_exit_codes"] = options["retry_on_exit_code"]
     if options["retry_wait"] is not None:
-        seconds = float(Duration.parse(options["retry_wait"]).seconds)
+        seconds = float(quantity("--retry-wait", Duration, options["retry_wait"]).seconds)
         longest = max(seconds, base.backoff.maximum_seconds)
         changes["backoff"] = attrs.evolve(base.backoff, initial_seconds=seconds, maximum_seconds=longest)
     escalate = base.escalate or RetryEscalation()
     if options["more_memory"] is not None:
-        factor, cap = _factor("--more-memory", options["more_memory"])
-        escalate = attrs.evolve(escalate, memory_factor=factor, memory_cap=Memory.parse(cap) if cap else None)
+        factor, cap = _factor("--more-memory", Memory, options["more_memory"])
+        escalate = attrs.evolve(escalate, memory_factor=factor, memory_cap=cap)
     if options["more_time"] is not None:
-        factor, cap = _factor("--more-time", options["more_time"])
-        escalate = attrs.evolve(escalate, time_factor=factor, time_cap=Duration.parse(cap) if cap else None)
+        factor, longest_time = _factor("--more-time", Duration, options["more_time"])
+        escalate = attrs.evolve(escalate, time_factor=factor, time_cap=longest_time)
     if escalate != (base.escalate or RetryEscalation()):
         changes["escalate"] = escalate
     if not changes:
@@ -67,9 +70,10 @@ def _check_is_asked_for(options: Mapping[str, Any], option: str, field: str, usu
         )
 
 
-def _factor(option: str, text: str) -> tuple[float, str]:
+def _factor(option: str, kind: type[_Quantity], text: str) -> tuple[float, _Quantity | None]:
     number, _, cap = text.partition(":")
     try:
-        return float(number), cap
+        factor = float(number)
     except ValueError:
         raise CommandError(f"{option} takes FACTOR or FACTOR:CAP, such as 2 or 2:64G, not {text!r}") from None
+    return factor, quantity(option, kind, cap) if cap else None

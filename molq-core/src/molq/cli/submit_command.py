@@ -17,6 +17,7 @@ from molq.cli.request_options import request_of, request_options, without_what_i
 from molq.cli.retry_options import policy_of
 from molq.cli.streams import submitted
 from molq.cli.targets import CommandBehindDashes, open_submitor, profile_of, split_words, target_options
+from molq.cli.wording import in_words_of_options
 from molq.job_state import JobState
 from molq.records import JobRecord
 from molq.store import JobStore
@@ -66,13 +67,18 @@ def command(words: tuple[str, ...], **options: Any) -> int:
     if profile is not None:
         profile = without_what_is_undone(profile, options)
     submitor = open_submitor(scheduler, profile, options["pairs"], options["cluster"])
-    retry = policy_of(options, profile.retry if profile else None, profile.defaults.resources if profile else None)
-    request = {**request_of(argv, options), "retry": retry}
+    usual = profile.defaults.resources if profile else None
+    with in_words_of_options():
+        retry = policy_of(options, profile.retry if profile else None, usual)
+        request = {**request_of(argv, options), "retry": retry}
+        if not options["dry_run"]:
+            handle = submitor.submit(**request)
+        else:
+            script = submitor.preview(**request)
     if options["dry_run"]:
         # Slow to import, since it knows of profiles.
         from molq.cli.origins import origins
 
-        script = submitor.preview(**request)
         rows = list(origins(request, options["pairs"], profile, options["cluster"]))
         if options["as_json"]:
             values = [dict(zip(("field", "value", "from"), row, strict=True)) for row in rows]
@@ -81,7 +87,6 @@ def command(words: tuple[str, ...], **options: Any) -> int:
             click.echo(script, nl=False)
             print_table(("FIELD", "VALUE", "FROM"), rows, to_stderr=True)
         return 0
-    handle = submitor.submit(**request)
     with submitted([handle.job_id]):
         record = submitor.get(handle.job_id)
         block = _block if options["block"] else _tell

@@ -8,6 +8,7 @@ import time
 import click
 
 from molq.cli.jobs import find_jobs, submitors
+from molq.cli.numbers import quantity
 from molq.cli.outcomes import exit_code_of, outcome_line
 from molq.cli.output import SHORT_ID, latest_of, plain, print_json, visible
 from molq.errors import MolqTimeoutError
@@ -32,7 +33,7 @@ def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int
     """
     store = JobStore()
     records = latest_of(find_jobs(store, job_ids) if job_ids else store.jobs())
-    limit = None if timeout is None else Duration.parse(timeout).seconds
+    limit = None if timeout is None else quantity("--timeout", Duration, timeout).seconds
     told: set[str] = set()
     try:
         _wait(store, records, limit, None if as_json else told)
