@@ -325,7 +325,13 @@ def test_a_mistake_is_told_with_file_key_and_remedy(file: Path, table: str):
         ("[profile.p]\nscheduler = 'local'\n", "profile: there is no such key; did you mean 'profiles'?"),
         ("profiles = 3\n", "profiles: must be a table, which is written [profiles.NAME]"),
         ("profiles.p = 3\n", "profiles.p: must be a table with keys such as scheduler, cluster_name, defaults, not 3"),
-        ("[profiles.p]\nscheduler = local\n", "line 2, column 13: this is not TOML"),
+        (
+            "[profiles.p]\nscheduler = local\n",
+            "column 13: this is not TOML: invalid value; texts stand in quotes, such",
+        ),
+        ("[profiles.p]\n[profiles.p]\n", "twice; a table has one header, below which all its keys stand"),
+        ("[profiles.p]\njobs_dir = 'a'\njobs_dir = 'b'\n", "cannot overwrite a value; a key stands once in its table"),
+        ("[profiles.p\n", "this is not TOML: expected ']'"),
     ],
 )
 def test_a_mistake_around_the_profiles_is_told(file: Path, text: str, sentence: str):

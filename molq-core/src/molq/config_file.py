@@ -22,6 +22,13 @@ from molq.store import molq_home
 _MOST_LINKS = 40
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _WHERE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+# A word of what tomllib says -> what to do about it.
+_ADVICE = {
+    "Invalid value": '; texts stand in quotes, such as "32G"',
+    "twice": "; a table has one header, below which all its keys stand",
+    "overwrite": "; a key stands once in its table",
+    "immutable": "; a table has one header, below which all its keys stand",
+}
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -73,10 +80,9 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         match = _WHERE.fullmatch(str(error))
         what, line, column = match.groups() if match else (str(error), None, None)
         where = f"line {line}, column {column}" if line else "at its end"
+        hint = next((advice for word, advice in _ADVICE.items() if word in what), "")
         raise ConfigFileError(
-            f"{str(path)!r}, {where}: this is not TOML: {what[:1].lower()}{what[1:]}; "
-            'texts stand in quotes, such as "32G"',
-            path=path,
+            f"{str(path)!r}, {where}: this is not TOML: {what[:1].lower()}{what[1:]}{hint}", path=path
         ) from error
 
 
