@@ -229,6 +229,41 @@ def test_an_element_is_cancelled_alone(molq: Molq, fake_slurm: FakeSlurm):
     assert re.search(r"^0,2 +cancelled", molq("inspect", job_id).stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize("command", ["status", "inspect", "watch", "retry", "history"])
+def test_a_command_that_takes_no_element_says_which_do(molq: Molq, fake_slurm: FakeSlurm, command: str):
+    job_id = _array(molq, fake_slurm)
+
+    reply = molq(command, f"{job_id[:8]}.1")
+
+    assert reply.returncode == 2
+    assert reply.stderr == (
+        f"molq: error: only molq logs and molq cancel take an element of an array, such as '{job_id[:8]}.1'; "
+        f"molq inspect {job_id[:8]} shows all elements\n"
+    )
+
+
+def test_a_cancel_that_did_not_reach_the_scheduler_says_that_it_is_to_be_repeated(molq: Molq, fake_slurm: FakeSlurm):
+    job_id = molq("submit", "slurm", "--", "true").stdout.split()[0]
+    fake_slurm.hang()
+
+    reply = molq("cancel", job_id)
+
+    fake_slurm.come_back()
+    assert reply.returncode == 1
+    assert f"; job {job_id} was not cancelled, and goes on: cancel it again later\n" in reply.stderr
+
+
+def test_states_that_may_be_old_say_for_how_long(molq: Molq, fake_slurm: FakeSlurm):
+    molq("submit", "slurm", "--", "true")
+    molq("list")
+    fake_slurm.hang()
+
+    reply = molq("list")
+
+    fake_slurm.come_back()
+    assert re.search(r"^molq: slurm: states may be old \(stale for [\d.hms]+\): ", reply.stderr, re.MULTILINE)
+
+
 def test_a_job_that_waits_in_molq_is_submitted_well(molq: Molq, fake_slurm: FakeSlurm):
     parent = molq("submit", "slurm", "--retries", "1", "--", "true").stdout.split()[0]
 

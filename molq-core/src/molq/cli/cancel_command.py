@@ -31,7 +31,10 @@ def command(job_ids: tuple[str, ...], as_json: bool) -> int:
                 submitor.cancel(record.job_id, elements[record.job_id] or None)
             except SchedulerError as error:
                 failed = True
-                print(f"molq: error: {visible(str(error))}", file=sys.stderr)
+                told = (
+                    f"{visible(str(error))}; job {record.job_id} was not cancelled, and goes on: cancel it again later"
+                )
+                print(f"molq: error: {told}", file=sys.stderr)
     after = [store.latest_attempt(record.job_id) for record in found]
     if as_json:
         print_json([plain(record) for record in after])

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from molq.cli.output import show_warnings
+from molq.cli.output import show_warnings, span
 from molq.errors import CommandError, ConfigError, MolqError
 from molq.profile_retention import clusters_of_profiles
 from molq.records import JobRecord
@@ -22,8 +22,19 @@ def find_jobs(store: JobStore, prefixes: Iterable[str]) -> list[JobRecord]:
 
     Raises:
         JobNotFoundError: one fits no job, or several.
+        CommandError: one names an element of an array.
     """
-    return [store.job(store.resolve(prefix)) for prefix in dict.fromkeys(prefixes)]
+    return [store.job(store.resolve(_checked(prefix))) for prefix in dict.fromkeys(prefixes)]
+
+
+def _checked(prefix: str) -> str:
+    whole, dot, _ = prefix.partition(".")
+    if dot:
+        raise CommandError(
+            f"only molq logs and molq cancel take an element of an array, such as {prefix!r}; "
+            f"molq inspect {whole} shows all elements"
+        )
+    return prefix
 
 
 def split_element(text: str) -> tuple[str, int | None]:
@@ -76,5 +87,5 @@ def refresh(store: JobStore, records: Iterable[JobRecord]) -> None:
             Submitor.for_job(group[-1].job_id, store).refresh()
         except MolqError as error:
             health = store.leases.health(cluster_name, scheduler)
-            since = f" (stale since {time.time() - health.answered_at:.0f} s)" if health.answered_at else ""
+            since = f" (stale for {span(time.time() - health.answered_at)})" if health.answered_at else ""
             _log.warning("%s: states may be old%s: %s", cluster_name, since, error)
