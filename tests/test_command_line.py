@@ -226,6 +226,21 @@ def test_a_command_that_is_not_behind_dashes_is_refused_with_the_line_that_is_ri
     assert molq("list", "--all").stdout == "no jobs\n"
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "a bare number is bytes", "a bare number is seconds",
+        "repeatable. An unknown KEY is answered with those there are",
+        "0-9:2 is every second, %4 at the end: at most 4 at once", "default: made from the command",
+        "default: stdout.log in the job's own folder", "default: as the profile says, or 0",
+        "failed, was cancelled, timed out or was lost", "twice as long before each later one, up to 5m",
+        "ask for FACTOR times as much, up to CAP",
+    ],
+)  # fmt: skip
+def test_the_help_of_submit_tells_units_and_defaults(molq: Molq, told: str):
+    assert told in " ".join(molq("submit", "--help").stdout.split())
+
+
 @pytest.mark.parametrize("group", [(), ("profile",)])
 def test_a_group_of_commands_by_itself_shows_its_help(molq: Molq, group: tuple[str, ...]):
     reply, helped = molq(*group), molq(*group, "--help")

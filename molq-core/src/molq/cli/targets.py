@@ -65,7 +65,12 @@ def target_options(command: _Command) -> _Command:
     """Give a command the options that say where it goes."""
     for option in (
         click.option(
-            "-o", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="Set an option of the backend."
+            "-o",
+            "--option",
+            "pairs",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Set an option of the backend; repeatable. An unknown KEY is answered with those there are.",
         ),
         click.option("--profile", "-p", metavar="NAME", help="Use the settings of this profile (see: molq profile)."),
     ):
