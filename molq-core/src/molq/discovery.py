@@ -89,12 +89,12 @@ def load_options_class(name: str) -> object:
         if error.name != module:
             raise
         raise ImportError(
-            f"cannot import {name!r} from 'molq': {package} is not installed; {_how_to_install(package)}", name=name
+            f"cannot import {name!r} from 'molq': {package} is not installed; run: pip install {package}", name=name
         ) from error
     except AttributeError as error:
         raise ImportError(
             f"cannot import {name!r} from 'molq': the installed {package} does not have it; "
-            f"upgrade it: {_how_to_install(package)}",
+            f"run: pip install --upgrade {package}",
             name=name,
         ) from error
 
@@ -133,16 +133,11 @@ def _missing(scheduler: str, known: Iterable[InstalledBackend]) -> str:
     have = f"installed are: {names}" if names else "no backend is installed"
     package = _PACKAGES.get(scheduler)
     if package:
-        return f"scheduler {scheduler!r} is not installed ({have}); {_how_to_install(package)}"
+        return f"scheduler {scheduler!r} is not installed ({have}); run: pip install {package}"
     return (
         f"there is no scheduler {scheduler!r} ({have}); check the spelling, "
-        f"or install the package that provides it; for Slurm, {_how_to_install(_PACKAGES['slurm'])}"
+        f"or install the package that provides it, such as: pip install {_PACKAGES['slurm']}"
     )
-
-
-def _how_to_install(package: str) -> str:
-    # As long as molq is in no package index.
-    return f"in a clone of molq, run: pip install ./{package}"
 
 
 def _load(installed: InstalledBackend, extensions: Iterable[EntryPoint]) -> Backend:

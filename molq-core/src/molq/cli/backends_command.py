@@ -27,7 +27,7 @@ def command(as_json: bool) -> None:
     elif rows:
         print_table(("SCHEDULER", "DISTRIBUTION", "VERSION", "STATUS"), [tuple(row.values()) for row in rows])
     else:
-        click.echo("no scheduler is installed; install one, such as, in a clone of molq: pip install ./molq-local")
+        click.echo("no scheduler is installed; install one, such as: pip install molq-local")
 
 
 def _status(installed: InstalledBackend, all_installed: tuple[InstalledBackend, ...]) -> str:
