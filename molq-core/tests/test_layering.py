@@ -20,7 +20,7 @@ LAYERS = {
     "engine": "submission submission_plan requests snapshots evidence reconciliation recovery polling pacing "
     "cancellation waiting events retries dependencies cleanup site_report attempts dependants late_submission upkeep "
     "neighbours patience array_evidence array_reconciliation array_listing async_waiting element_cancellation "
-    "submitter_environment told",
+    "submitter_environment told matching",
     "facade": "engine submitor job_queries job_handle config scheduler_options daemon config_file profile_file "
     "profile_settings profile_edits profile_retention toml_edits toml_statements",
     "faces": "cli monitoring __main__",

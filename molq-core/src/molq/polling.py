@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
 
 from molq.attempts import write_changes
-from molq.backend import Commands, ElementReport, JobReport, PollAnswer, SchedulerError, SchedulerOptions, SubmittedJob
+from molq.backend import Commands, ElementReport, JobReport, SchedulerError, SchedulerOptions, SubmittedJob
 from molq.errors import BackendError
 from molq.evidence import Answer, evidence_on_disk, says_nothing_new
 from molq.job_files import JobFiles, UnreadableFilesError, may_have_ended
 from molq.job_state import JobState
 from molq.loaded_backend import Backend
+from molq.matching import Matched, match, match_nothing
 from molq.pacing import next_poll_at
 from molq.reconciliation import decide, wants_a_poll
 from molq.recovery import Recovery
@@ -152,13 +153,10 @@ class Poller:
             SchedulerError: it could not be asked.
         """
         asked_at = self.clock()
-        answer = self.backend.poll_jobs(tuple(as_submitted(job) for job in jobs), self.options, self.commands)
-        reports = {report.scheduler_job_id: report for report in answer.reports}
-        pairs = [(job, reports.get(job.scheduler_job_id or "")) for job in jobs]
-        strangers = {job.job_id for job, report in pairs if report is not None and _is_tagged_otherwise(job, report)}
-        self._settle(pairs, answer, asked_at, None, strangers)
-        shown = {job.job_id for job, report in pairs if report is not None} - strangers
-        return [job for job in self.store.tracked_jobs([job.job_id for job in jobs]) if job.job_id not in shown]
+        matched = self.ask_about(jobs)
+        self._settle(jobs, matched, asked_at, None)
+        known_now = self.store.tracked_jobs([job.job_id for job in jobs])
+        return [job for job in known_now if job.job_id not in matched.reports]
 
     def is_a_strangers(self, job: TrackedJob) -> bool:
         """Ask the scheduler whether it has another job under the id of this one: schedulers reuse ids.
@@ -166,8 +164,17 @@ class Poller:
         Raises:
             SchedulerError: it could not be asked.
         """
-        answer = self.backend.poll_jobs((as_submitted(job),), self.options, self.commands)
-        return any(_is_tagged_otherwise(job, report) for report in answer.reports)
+        return bool(self.ask_about([job]).strangers)
+
+    def ask_about(self, jobs: Sequence[TrackedJob]) -> Matched:
+        """Ask the scheduler about jobs that have its ids; nothing is written down.
+
+        Raises:
+            SchedulerError: it could not be asked.
+        """
+        newest = {job.scheduler_job_id: job for job in jobs}
+        asked = tuple(as_submitted(job) for job in newest.values())
+        return match(jobs, self.backend.poll_jobs(asked, self.options, self.commands))
 
     def _health(self) -> ClusterHealth:
         return self.store.leases.health(self.cluster_name, self.scheduler)
@@ -197,7 +204,7 @@ class Poller:
             jobs = self.store.open_jobs(self.cluster_name, self.scheduler, self.clock())
         known = [job for job in jobs if job.scheduler_job_id is not None]
         if known:
-            strangers = self._ask_about(known, lease)
+            strangers = self._learn_of(known, lease)
             self._carry_out_cancels([job for job in known if job.job_id not in strangers], lease)
         elif trouble is not None:
             raise trouble
@@ -218,43 +225,24 @@ class Poller:
         self._warned.discard("find")
         return None
 
-    def _ask_about(self, jobs: Sequence[TrackedJob], lease: Lease) -> set[str]:
+    def _learn_of(self, jobs: Sequence[TrackedJob], lease: Lease) -> frozenset[str]:
         """Ask about jobs, write down what follows, and return those whose ids are by now other jobs'."""
-        # If an id was reused, a report without a tag can only be about the newest job that got it.
-        newest = {job.scheduler_job_id: job for job in jobs}
         asked_at = self.clock()  # patience counts from the question: this process may be suspended before the answer
         try:
-            answer = self.backend.poll_jobs(
-                tuple(as_submitted(job) for job in newest.values()), self.options, self.commands
-            )
+            matched = self.ask_about(jobs)
         except (SchedulerError, BackendError):
-            nothing = PollAnswer(reports=(), unanswered=frozenset(id_ for id_ in newest if id_ is not None))
-            self._settle([(job, None) for job in jobs], nothing, asked_at, lease)
+            self._settle(jobs, match_nothing(jobs), asked_at, lease)
             raise
-        reports = {report.scheduler_job_id: report for report in answer.reports}
-        pairs, strangers = [], set()
-        for job in jobs:
-            report = reports.get(job.scheduler_job_id or "")
-            is_older = report is not None and report.tag is None and newest[job.scheduler_job_id] is not job
-            if report is not None and (is_older or _is_tagged_otherwise(job, report)):
-                strangers.add(job.job_id)
-            pairs.append((job, report))
-        self._settle(pairs, answer, asked_at, lease, strangers)
-        return strangers
+        self._settle(jobs, matched, asked_at, lease)
+        return matched.strangers
 
-    def _settle(
-        self,
-        pairs: Sequence[tuple[TrackedJob, JobReport | None]],
-        answer: PollAnswer,
-        now: float,
-        lease: Lease | None,
-        strangers: Collection[str] = (),
-    ) -> None:
+    def _settle(self, jobs: Sequence[TrackedJob], matched: Matched, now: float, lease: Lease | None) -> None:
+        """Write down what follows from an answer and the jobs' files."""
         counts_restarts = self.backend.description.restart_count_variable is not None
         changes: list[Change] = []
-        elements = self._elements([job for job, _ in pairs])
-        for job, given in pairs:
-            report = None if job.job_id in strangers else given
+        elements = self._elements(jobs)
+        for job in jobs:
+            report = matched.reports.get(job.job_id)
             if report is not None:
                 for word in _unknown_words(report):
                     self._warn_once(word, f"{word!r} is a state that molq does not know")
@@ -265,10 +253,10 @@ class Poller:
                     continue
                 evidence = evidence_on_disk(job, Answer.REPORTED, report, elements.get(job.job_id, ()))
             else:
-                silent = job.scheduler_job_id in answer.unanswered
-                known = elements.get(job.job_id, ())
-                evidence = evidence_on_disk(job, Answer.UNANSWERED if silent else Answer.ABSENT, elements=known)
-                evidence = attrs.evolve(evidence, is_taken=not silent and job.job_id in strangers)
+                answer = Answer.UNANSWERED if job.job_id in matched.unanswered else Answer.ABSENT
+                evidence = evidence_on_disk(job, answer, elements=elements.get(job.job_id, ()))
+                is_taken = answer is Answer.ABSENT and job.job_id in matched.strangers
+                evidence = attrs.evolve(evidence, is_taken=is_taken)
             change = decide(job, evidence, now)
             if change is not None:
                 changes.append(change)
@@ -297,7 +285,7 @@ class Poller:
             if job.scheduler_job_id not in refusals:
                 self.store.settle_cancel(job.job_id, self.clock())
         waiting = self.store.tracked_jobs([job.job_id for job in waiting])
-        self._ask_about(waiting, lease)
+        self._learn_of(waiting, lease)
         for job in self.store.tracked_jobs([job.job_id for job in waiting]):
             refusal = refusals.get(job.scheduler_job_id or "")
             if refusal is not None and _is_to_be_cancelled(job):
@@ -343,10 +331,6 @@ def _is_claimed(job: TrackedJob) -> bool:
     with suppress(UnreadableFilesError):
         return JobFiles(Path(job.job_dir)).read_claim() is not None
     return False
-
-
-def _is_tagged_otherwise(job: TrackedJob, report: JobReport) -> bool:
-    return report.tag is not None and report.tag != job.job_id
 
 
 def _is_to_be_cancelled(job: TrackedJob) -> bool:

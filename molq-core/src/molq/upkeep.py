@@ -14,7 +14,7 @@ from molq.dependants import Refusals, look_after_dependants
 from molq.errors import BackendError
 from molq.evidence import Answer, Evidence, evidence_on_disk, is_surely_over
 from molq.late_submission import go_on_waiting, postpone, submit_waiting
-from molq.polling import Poller, as_submitted
+from molq.polling import Poller
 from molq.reconciliation import decide
 from molq.submission import Submitter
 from molq.tracking import TrackedJob
@@ -117,16 +117,13 @@ class Upkeep:
     def _not_over_among(self, jobs: Sequence[TrackedJob]) -> dict[str, str]:
         """Return why some jobs are not surely over: the scheduler has them as active, or could not tell."""
         poller = self.poller
-        answer = poller.backend.poll_jobs(tuple(as_submitted(job) for job in jobs), poller.options, poller.commands)
-        reports = {report.scheduler_job_id: report for report in answer.reports}
-        blamed = {
-            job.job_id: "waits until the scheduler can tell whether the last attempt is over"
-            for job in jobs
-            if job.scheduler_job_id in answer.unanswered
-        }
+        matched = poller.ask_about(jobs)
+        blamed = dict.fromkeys(
+            matched.unanswered, "waits until the scheduler can tell whether the last attempt is over"
+        )
         for job in jobs:
-            report = reports.get(job.scheduler_job_id or "")
-            if report is None or report.tag not in (None, job.job_id):
+            report = matched.reports.get(job.job_id)
+            if report is None:
                 continue
             elements = poller.store.elements([job.job_id]).get(job.job_id, ()) if job.is_array else ()
             evidence = evidence_on_disk(job, Answer.REPORTED, report, elements)
