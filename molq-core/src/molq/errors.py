@@ -49,6 +49,10 @@ class OptionsTypeError(ConfigError, TypeError):
     """``scheduler_options`` are of another scheduler's class."""
 
 
+class ExclusiveFieldsError(ConfigError, ValueError):
+    """Two parts of one request exclude each other; a ``ValueError`` too, as where a value of both is made."""
+
+
 class BackendError(ConfigError):
     """A scheduler's backend is missing, cannot be loaded or broke the contract.
 

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from molq.conditions import DependencyCondition
-from molq.errors import CommandError, ConfigError, UnsupportedFieldsError
+from molq.errors import CommandError, ConfigError, ExclusiveFieldsError, UnsupportedFieldsError
 from molq.field_rules import check_argument, checked_ids
 from molq.job_spec import (
     DependencyRef,
@@ -170,7 +170,7 @@ def _with_upstreams(
     scheduling = scheduling or JobScheduling()
     if scheduling.dependency is not None:
         named = " and ".join(dict.fromkeys(ref.condition for ref in more))
-        raise ConfigError(
+        raise ExclusiveFieldsError(
             "a job waits either for what dependency says in the scheduler's words, "
             f"which is {scheduling.dependency!r}, or for molq's jobs by {named}, not for both; drop one"
         )
