@@ -73,17 +73,6 @@ class Site:
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def signals_as_in_a_terminal():
-    """Ignore no signal, as a session may that was started in the background or by nohup."""
-    ignored = [n for n in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT) if signal.getsignal(n) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.SIG_DFL)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
-
-
 @pytest.fixture(params=SHELLS)
 def site(request, tmp_path):
     (tmp_path / "job").mkdir(mode=0o700)
