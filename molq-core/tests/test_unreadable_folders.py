@@ -144,16 +144,19 @@ def test_a_submission_is_not_given_up_by_a_process_that_cannot_see_whether_it_is
     assert cluster.state(job) is JobState.RUNNING
 
 
-def test_one_folder_that_cannot_be_read_hinders_no_other_job(cluster):
+def test_one_folder_that_cannot_be_read_hinders_no_other_job(cluster, caplog):
     cluster.scheduler.is_down = True
     orphan = cluster.submit()
     cluster.scheduler.is_down = False
     other = cluster.submit()
     cluster.say(other, JobState.RUNNING)
 
+    poller = cluster.poller
     with unreadable(orphan.job_dir, errno.ESTALE):
-        cluster.refresh()
+        poller.refresh()
+        poller.refresh()
 
+    assert caplog.text.count(f"what became of the submission of job {orphan.job_id}") == 1
     assert (cluster.state(other), cluster.state(orphan)) == (JobState.RUNNING, JobState.CREATED)
 
 

@@ -215,7 +215,12 @@ class Poller:
         if not orphans:
             return None
         recovery = Recovery(
-            store=self.store, backend=self.backend, options=self.options, commands=self.commands, clock=self.clock
+            store=self.store,
+            backend=self.backend,
+            options=self.options,
+            commands=self.commands,
+            clock=self.clock,
+            warn_once=self._warn_once,
         )
         try:
             recovery.recover(orphans)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,8 +25,6 @@ from molq.retries import NEVER_SUBMITTED
 from molq.store import JobStore
 from molq.tracking import Change, TrackedJob
 
-_log = logging.getLogger("molq")
-
 _MISSES_BEFORE_NEVER = 2
 _CLOCK_SKEW_SECONDS = 3600.0
 
@@ -37,13 +34,23 @@ _UNSEEN_SECONDS = 600.0
 
 @attrs.frozen(kw_only=True)
 class Recovery:
-    """Adopts what the scheduler has, and settles what it surely never got. It never submits anything."""
+    """Adopts what the scheduler has, and settles what it surely never got. It never submits anything.
+
+    Attributes:
+        store: where jobs are recorded.
+        backend: the scheduler.
+        options: the backend's options.
+        commands: runs the scheduler's programs.
+        clock: returns seconds since the epoch.
+        warn_once: tells of something, unless something was told under the same key before.
+    """
 
     store: JobStore
     backend: Backend
     options: SchedulerOptions
     commands: Commands
     clock: Callable[[], float]
+    warn_once: Callable[[str, str], None]
 
     def recover(self, jobs: Sequence[TrackedJob]) -> None:
         """Settle as many of ``jobs``, which have no scheduler id, as the evidence allows.
@@ -60,7 +67,8 @@ class Recovery:
                     continue
                 change = self._by_files(job)
             except UnreadableFilesError as error:
-                _log.warning("it cannot be told what became of the submission of job %s: %s", job.job_id, error)
+                sentence = f"it cannot be told what became of the submission of job {job.job_id}: {error}"
+                self.warn_once(f"unreadable {job.job_id}", sentence)
                 continue
             if change is None:
                 unclear.append(job)
