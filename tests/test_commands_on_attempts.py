@@ -261,7 +261,11 @@ def test_states_that_may_be_old_say_for_how_long(molq: Molq, fake_slurm: FakeSlu
     reply = molq("list")
 
     fake_slurm.come_back()
-    assert re.search(r"^molq: slurm: states may be old \(stale for [\d.hms]+\): ", reply.stderr, re.MULTILINE)
+    told = r"^molq: slurm: states may be old \(stale for [\d.hms]+\): "
+    assert re.search(told, reply.stderr, re.MULTILINE)
+    (job,) = json.loads(molq("list", "--no-refresh", "--json").stdout)
+    for command in (("list",), ("status", job["job_id"])):
+        assert re.search(told, molq(*command, "--no-refresh").stderr, re.MULTILINE)
 
 
 def test_a_job_that_waits_in_molq_is_submitted_well(molq: Molq, fake_slurm: FakeSlurm):

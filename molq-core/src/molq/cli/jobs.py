@@ -87,5 +87,17 @@ def refresh(store: JobStore, records: Iterable[JobRecord]) -> None:
             Submitor.for_job(group[-1].job_id, store).refresh()
         except MolqError as error:
             health = store.leases.health(cluster_name, scheduler)
-            since = f" (stale for {span(time.time() - health.answered_at)})" if health.answered_at else ""
-            _log.warning("%s: states may be old%s: %s", cluster_name, since, error)
+            _warn_of_old_states(cluster_name, health.answered_at, str(error))
+
+
+def warn_of_old_states(store: JobStore, records: Iterable[JobRecord]) -> None:
+    """Name the clusters of the active ones among ``records`` whose schedulers did not answer when last asked."""
+    for cluster_name, scheduler in by_cluster(record for record in records if not record.state.is_terminal):
+        health = store.leases.health(cluster_name, scheduler)
+        if health.failing_since is not None:
+            _warn_of_old_states(cluster_name, health.answered_at, health.failure or "the scheduler did not answer")
+
+
+def _warn_of_old_states(cluster_name: str, answered_at: float | None, why: str) -> None:
+    since = "" if answered_at is None else f" (stale for {span(time.time() - answered_at)})"
+    _log.warning("%s: states may be old%s: %s", cluster_name, since, why)

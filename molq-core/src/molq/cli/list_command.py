@@ -22,10 +22,11 @@ def command(show_all: bool, cluster: str | None, limit: int, no_refresh: bool, a
     show_warnings()
     store = JobStore()
     records = latest_of(store.jobs(cluster, include_terminal=show_all, limit=limit))
-    if not no_refresh and any(not record.state.is_terminal for record in records):
-        from molq.cli.jobs import refresh
+    if any(not record.state.is_terminal for record in records):
+        # Without active jobs, nothing of it is needed.
+        from molq.cli.jobs import refresh, warn_of_old_states
 
-        refresh(store, records)
+        (warn_of_old_states if no_refresh else refresh)(store, records)
         records = latest_of(store.jobs(cluster, include_terminal=show_all, limit=limit))
     if as_json:
         print_json([plain(record) for record in records])

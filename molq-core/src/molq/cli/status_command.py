@@ -6,7 +6,7 @@ import time
 
 import click
 
-from molq.cli.jobs import find_jobs, refresh
+from molq.cli.jobs import find_jobs, refresh, warn_of_old_states
 from molq.cli.output import JOB_HEADER, job_row, plain, print_json, print_table
 from molq.store import JobStore
 
@@ -19,9 +19,8 @@ def command(job_ids: tuple[str, ...], no_refresh: bool, as_json: bool) -> None:
     """Show where jobs are, each by its latest attempt."""
     store = JobStore()
     records = [store.latest_attempt(record.job_id) for record in find_jobs(store, job_ids)]
-    if not no_refresh:
-        refresh(store, records)
-        records = [store.latest_attempt(record.job_id) for record in records]
+    (warn_of_old_states if no_refresh else refresh)(store, records)
+    records = [store.latest_attempt(record.job_id) for record in records]
     if as_json:
         print_json([plain(record) for record in records])
     else:
