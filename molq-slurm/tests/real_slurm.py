@@ -38,11 +38,21 @@ class RealSlurm:
             "SLURM_LAB_MESSAGE_TIMEOUT": "2",  # programs give up sooner when the controller is paused
         }
         self._lab("up")
+        # If this process is killed, the pipe ends without a line.
+        self._guard = subprocess.Popen(
+            ["bash", "-c", 'read -r _ || exec bash "$0" --purge', str(LAB / "down")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self.environment,
+            start_new_session=True,
+        )
         self.conf = folder / "etc" / "slurm.conf"
 
     def stop(self) -> None:
-        """End its jobs and daemons."""
+        """End its jobs and daemons, which also happens if this process is killed."""
         self._lab("down", "--purge")
+        self._guard.communicate(b"\n")
 
     def run(self, job_id: str) -> None:
         """Wait until a job is over."""
