@@ -378,7 +378,8 @@ def test_a_job_outlives_the_terminal_it_was_submitted_from(molq: Molq, tmp_path:
 
 def _in_a_shell(line: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path}
+    # As people have it: what is not flushed shows only then.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | {"PATH": path}
     return subprocess.run(
         ["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False, env=environment
     )

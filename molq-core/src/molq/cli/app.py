@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from molq import __version__
-from molq.cli.streams import OutputLostError, give_up_output, prepare_streams, tell
+from molq.cli.streams import OutputLostError, drop_what_is_left, prepare_streams, tell
 from molq.errors import CommandError, ConfigError, ConfigFileError, JobNotFoundError, MolqError, ScriptError
 
 _COMMANDS = {
@@ -93,6 +93,8 @@ def run(arguments: Sequence[str]) -> int:
         return _explain_lost_output(error)
     except (MolqError, ValueError) as error:
         return _explain(error)
+    finally:
+        drop_what_is_left()
 
 
 def _explain_usage(error: click.ClickException) -> int:
@@ -103,7 +105,6 @@ def _explain_usage(error: click.ClickException) -> int:
 
 
 def _explain_lost_output(error: OutputLostError) -> int:
-    give_up_output()
     for job_id in error.job_ids:
         tell(
             f"molq: error: {error}; job {job_id} was submitted all the same, so do not submit it again; "

@@ -70,10 +70,14 @@ def prepare_streams() -> None:
     sys.stdout = _Output(stream)
 
 
-def give_up_output() -> None:
-    """Drop what standard output did not take, or Python would try once more at its end and complain."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def drop_what_is_left() -> None:
+    """Drop what the streams did not take, or Python would try once more at its end, complain, and exit with 120."""
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except (OutputLostError, OSError):
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 @contextmanager
