@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from molq import __version__
+from molq.cli.exit_codes import FAILURE, INTERRUPTED, MISUSE, UNCONFIRMED
 from molq.cli.streams import OutputLostError, drop_what_is_left, prepare_streams, tell
 from molq.errors import CommandError, ConfigError, ConfigFileError, JobNotFoundError, MolqError, ScriptError
 
@@ -28,11 +29,6 @@ _COMMANDS = {
     "doctor": "Look whether a scheduler can be used here.",
     "backends": "List the installed schedulers.",
 }
-
-FAILURE = 1
-MISUSE = 2
-UNCONFIRMED = 75
-INTERRUPTED = 130
 
 
 class _LazyGroup(click.Group):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from molq.cli.exit_codes import UNCONFIRMED
 from molq.cli.jobs import find_jobs, submitors
 from molq.cli.outcomes import unconfirmed_line
 from molq.cli.output import SHORT_ID, plain, print_json, visible
@@ -15,8 +16,6 @@ from molq.errors import SubmitError
 from molq.job_state import JobState
 from molq.records import JobRecord
 from molq.store import JobStore
-
-UNCONFIRMED = 75
 
 
 @click.command("retry")

@@ -10,6 +10,7 @@ import click
 
 from molq.array_indices import expand_indices
 from molq.cli.element_logs import ElementLogs, element_announcer
+from molq.cli.exit_codes import INTERRUPTED, UNCONFIRMED
 from molq.cli.following import LogReader, Reader, follow
 from molq.cli.outcomes import exit_code_of, outcome_line, unconfirmed_line
 from molq.cli.output import SHORT_ID, plain, print_json, print_table, show_warnings, visible
@@ -22,9 +23,6 @@ from molq.job_state import JobState
 from molq.records import JobRecord
 from molq.store import JobStore
 from molq.submitor import Submitor
-
-UNCONFIRMED = 75
-INTERRUPTED = 130
 
 
 @click.command("submit", cls=CommandBehindDashes)

@@ -7,6 +7,7 @@ import time
 
 import click
 
+from molq.cli.exit_codes import INTERRUPTED
 from molq.cli.jobs import find_jobs, submitors
 from molq.cli.numbers import quantity
 from molq.cli.outcomes import exit_code_of, outcome_line
@@ -40,7 +41,7 @@ def command(job_ids: tuple[str, ...], timeout: str | None, as_json: bool) -> int
     except KeyboardInterrupt:
         again = " ".join(["molq watch", *(record.job_id[:SHORT_ID] for record in records if job_ids)])
         print(f"\nmolq: stopped watching; the jobs go on. Watch them again with: {again}", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     ended = [store.latest_attempt(record.job_id) for record in records]
     if as_json:
         print_json([plain(record) for record in ended])
