@@ -12,7 +12,9 @@ from pathlib import Path
 import attrs
 import pytest
 
+from molq.attempts import plan_by_hand
 from molq.backend import ElementReport, SubmitUnconfirmed
+from molq.errors import ScriptError
 from molq.job_folder import JobFolder
 from molq.job_state import JobState
 from molq.policies import RetryBackoff, RetryPolicy
@@ -183,6 +185,17 @@ def test_an_attempt_waits_while_its_variables_cannot_be_read(cluster, name):
 
     assert (meanwhile.state, "Input/output error" in meanwhile.reason) == (JobState.CREATED, True)
     assert cluster.latest(job).state is JobState.SUBMITTED
+
+
+def test_a_script_that_cannot_be_read_is_not_said_to_be_gone(cluster):
+    job = cluster.submit(command="exit 0")
+    cluster.say(job, JobState.FAILED, exit_code=3)
+    cluster.refresh()
+
+    with unreadable(job.job_dir), pytest.raises(ScriptError, match=r"cannot be tried again now: .*Input/output error"):
+        plan_by_hand(cluster.store, job.job_id, cluster.clock())
+
+    assert plan_by_hand(cluster.store, job.job_id, cluster.clock())
 
 
 def test_an_attempt_in_a_working_directory_that_cannot_be_looked_at_hinders_no_other(cluster):

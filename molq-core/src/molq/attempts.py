@@ -96,7 +96,7 @@ def plan_by_hand(store: JobStore, job_id: str, now: float) -> bool:
 
     Raises:
         ConfigError: what was asked for then cannot be read any more.
-        ScriptError: what it ran is not there any more.
+        ScriptError: what it ran is not there any more, or cannot be read.
     """
     last = store.latest_attempt(job_id)
     ended = store.tracked_job(last.job_id)
@@ -127,8 +127,15 @@ def _check_files(first: JobRecord, request: Mapping[str, Any]) -> None:
     names += [ENVIRONMENT] if request.get("execution", {}).get("env_names") else []
     for name in names:
         path = Path(first.job_dir) / name
-        if not os.path.exists(path):
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
             why = ", since its folder was cleaned up" if first.cleaned_at is not None else ""
             raise ScriptError(
                 f"job {first.job_id} cannot be tried again: {str(path)!r} is gone{why}; submit it anew", path=path
-            )
+            ) from error
+        except OSError as error:
+            raise ScriptError(
+                f"job {first.job_id} cannot be tried again now: {str(path)!r} cannot be read: {error.strerror}",
+                path=path,
+            ) from error

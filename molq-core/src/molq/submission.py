@@ -197,8 +197,7 @@ class Submitter:
                 job = self._record(
                     job,
                     "the scheduler accepted it",
-                    # Another process may have given it up meanwhile.
-                    state=JobState.SUBMITTED,
+                    state=_once_accepted(job.state),
                     scheduler_job_id=receipt.scheduler_job_id,
                     submitted_at=self.clock(),
                     reason=None,
@@ -235,6 +234,11 @@ class Submitter:
             return attrs.evolve(change.new, revision=job.revision + 1)
         # Another process has written the row meanwhile, so that has the last word.
         return self.store.tracked_job(job.job_id)
+
+
+def _once_accepted(state: JobState) -> JobState:
+    """Return the state of a job that the scheduler has just accepted, which another process may have given up on."""
+    return JobState.SUBMITTED if state is JobState.CREATED or state.is_terminal else state
 
 
 def _not_to_be_repeated(error: StoreError, what_is_known: str) -> StoreError:
